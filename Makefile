@@ -1,0 +1,48 @@
+# make study            the default study, on the flowers that are drawn and spoken here
+# make study DATASET=mini-birds RDG_STEPS=6000 PARAMS=my.yaml     any parameter of lib/s2igan/settings.py; DRY=1 only lists the runs
+# make study-full       both embedded data sets, all systems, three seeds (narrow it: SEEDS=0 DATASETS=mini-birds)
+# make test | lint      the tests | ruff
+# make lab              JupyterLab on notebooks/
+# make clean            deletes runs and built data; keeps results/reference and everything else in data/
+
+.PHONY: help study study-full test lint lab clean
+.DEFAULT_GOAL := help
+VENV := .venv
+PY := $(VENV)/bin/python
+# The first Python that works, is of a version that the lock covers, and can make virtual environments.
+CHECK := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c '$(CHECK)' 2>/dev/null && echo $$p && break; done)
+# The names given as NAME=value; make has put their values into the environment, where no quoting can break them.
+GIVEN = $(filter-out PYTHON VENV PY MAKE%,$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+
+study: $(VENV)/.installed
+	@$(PY) -m s2igan study $(GIVEN)
+
+study-full: $(VENV)/.installed
+	@$(PY) -m s2igan study --full $(GIVEN)
+
+test: $(VENV)/.installed
+	@$(PY) -m pytest
+
+lint: $(VENV)/.installed
+	@$(PY) -m ruff check
+
+lab: $(VENV)/.installed
+	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
+
+clean:
+	@find results -mindepth 1 -maxdepth 1 ! -name README.md ! -name reference -exec rm -rf {} +
+	@find data -mindepth 3 -maxdepth 3 -name index.json -exec sh -c 'rm -rf "$${1%/*}"' _ {} \;
+	@find data -mindepth 2 -maxdepth 2 -type d \( -name '*.drawn' -o -name '*.building' \) -exec rm -rf {} +
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(or $(PYTHON),false) -c '$(CHECK)' 2>/dev/null || { echo "error: no Python 3.11 to 3.13 that can make a virtual environment:" \
+		"install python3 and python3-venv, or give PYTHON=/path/to/python3" >&2; exit 2; }
+	@echo "setting up $(VENV) with $(PYTHON): once, some minutes"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip --disable-pip-version-check install --quiet -r requirements.lock
+	@$(PY) -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
+	@touch $@

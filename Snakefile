@@ -1,0 +1,185 @@
+# The study as a graph of notebooks: data -> SEN -> RDG -> analysis. `make study` runs it here;
+# on a cluster: snakemake --executor slurm --jobs 20 --config datasets=mini-birds,mini-flowers seeds=0,1,2
+# Any parameter of lib/s2igan/settings.py can stand after --config.
+#
+# Declared outputs are deleted before a job starts, so log.jsonl and checkpoints/, from which a stopped run goes on, are not
+# declared; executed notebooks are `log:`, which stays when a job fails.
+import os
+import sys
+from pathlib import Path
+
+import s2igan
+from s2igan import BadInput
+from s2igan import study as studies
+from s2igan.settings import RDG_SYSTEMS, SEN_SYSTEMS, of_stage, slug
+
+try:
+    study = studies.plan(config)
+except BadInput as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = f"results/{study.name}/{{dataset}}"
+STORE = f"data/{study.name}/{{dataset}}"
+DATA_SEED = next(iter(study.of.values())).data_seed
+SEN = RESULTS + "/sen-{system}-seed{seed}"
+RDG = RESULTS + "/rdg-{system}-seed{seed}"
+BY_SLUG = {slug(system): system for system in [*SEN_SYSTEMS, *RDG_SYSTEMS]}
+LIBRARY = Path(s2igan.__file__).parent
+PYTHON, PROCESS = sys.executable, os.getpid()
+
+# The modules whose code decides a stage's numbers. A change in any of them reruns the stage; figures.py only draws.
+MODULES = {
+    "data": ["data", "embedded", "speech", "backbone"],
+    "sen": ["data", "backbone", "sen", "losses", "metrics"],
+    "rdg": ["data", "backbone", "rdg", "rdg_training", "losses", "sen", "metrics", "evaluate"],
+    "analysis": ["data", "metrics", "figures"],
+}
+
+
+def settings_of(wildcards):
+    """The settings of one run."""
+    values = study.of[wildcards.dataset]
+    if "system" in wildcards.keys():
+        values = values.model_copy(update={"system": BY_SLUG[wildcards.system], "seed": int(wildcards.seed)})
+    return values
+
+
+def read_by(stage):
+    """A rule's `settings`: what it reads, so that a change of any of them, and of no other, reruns it."""
+    return lambda wildcards: of_stage(settings_of(wildcards), stage)
+
+
+def parameters(stage):
+    """A rule's `values`: its notebook's parameters. Functions of `threads` do not count when Snakemake looks for changes."""
+    return lambda wildcards, threads: studies.notebook_parameters(settings_of(wildcards), stage, threads)
+
+
+def source(stage, notebook):
+    """A rule's `source`: a digest of its code."""
+    return studies.source_digest(Path(notebook), [LIBRARY / f"{name}.py" for name in MODULES[stage]])
+
+
+def label(stage):
+    """What stands before a run's progress lines."""
+    def of_run(wildcards, threads):
+        parts = [wildcards.dataset] if len(study.of) > 1 else []
+        return " ".join(parts + [stage] + ([wildcards.system, f"seed{wildcards.seed}"] if "system" in wildcards.keys() else []))
+    return of_run
+
+
+def runs(dataset):
+    """The metrics.json of every SEN and RDG run on a data set."""
+    return expand(SEN + "/metrics.json", dataset=dataset, system=map(slug, study.sen), seed=study.seeds) + expand(
+        RDG + "/metrics.json", dataset=dataset, system=map(slug, study.rdg), seed=study.seeds
+    )
+
+
+def speech_of(wildcards):
+    """The speech embedding that a system's generator starts from."""
+    sen = RDG_SYSTEMS[BY_SLUG[wildcards.system]]["sen"]
+    folder = f"{RESULTS}/sen-{slug(sen)}-seed{{seed}}" if sen in SEN_SYSTEMS else None
+    return expand(folder + "/{name}.safetensors", name=["weights", "embeddings"], **wildcards) if folder else []
+
+
+RUN = "exec {PYTHON:q} -m s2igan run {params.notebook} --values {params.values:q} --out {log} --label {params.label:q} --parent {PROCESS}"
+
+
+wildcard_constraints:
+    dataset="|".join(study.of),
+    system="[a-z0-9-]+",
+    seed="[0-9]+",
+
+
+localrules: all
+
+
+rule all:
+    input:
+        [runs(dataset) for dataset in study.of],
+        expand(RESULTS + "/data-store-seed{seed}/metrics.json", dataset=study.of, seed=DATA_SEED),
+        expand(RESULTS + "/analysis/{name}", dataset=study.of, name=["metrics.csv", "table.md"]),
+
+
+rule data:
+    output:
+        index=STORE + "/index.json",
+        images=STORE + "/images.npy",
+        mels=STORE + "/mels.npy",
+        offsets=STORE + "/mel_offsets.npy",
+        metrics=RESULTS + f"/data-store-seed{DATA_SEED}/metrics.json",
+        backbone=RESULTS + f"/data-store-seed{DATA_SEED}/backbone.safetensors",
+        evaluator=RESULTS + f"/data-store-seed{DATA_SEED}/evaluator.safetensors",
+    log:
+        RESULTS + f"/data-store-seed{DATA_SEED}/01_data.ipynb",
+    threads: workflow.cores or 1
+    params:
+        notebook="notebooks/01_data.ipynb",
+        source=source("data", "notebooks/01_data.ipynb"),
+        settings=read_by("data"),
+        files=lambda wildcards: studies.folder_digest(study.of[wildcards.dataset].data_dir),
+        values=parameters("data"),
+        label=label("data"),
+    shell:
+        RUN
+
+
+rule sen:
+    input:
+        rules.data.output,
+    output:
+        SEN + "/metrics.json",
+        SEN + "/weights.safetensors",
+        SEN + "/embeddings.safetensors",
+    log:
+        SEN + "/02_sen.ipynb",
+    threads: lambda wildcards: settings_of(wildcards).threads
+    params:
+        notebook="notebooks/02_sen.ipynb",
+        source=source("sen", "notebooks/02_sen.ipynb"),
+        settings=read_by("sen"),
+        values=parameters("sen"),
+        label=label("sen"),
+    shell:
+        RUN
+
+
+rule rdg:
+    input:
+        rules.data.output,
+        speech_of,
+    output:
+        RDG + "/metrics.json",
+        RDG + "/weights.safetensors",
+        RDG + "/samples.png",
+    log:
+        RDG + "/03_rdg.ipynb",
+    threads: lambda wildcards: settings_of(wildcards).threads
+    params:
+        notebook="notebooks/03_rdg.ipynb",
+        source=source("rdg", "notebooks/03_rdg.ipynb"),
+        settings=read_by("rdg"),
+        values=parameters("rdg"),
+        label=label("rdg"),
+    shell:
+        RUN
+
+
+rule analysis:
+    input:
+        rules.data.output,
+        lambda wildcards: runs(wildcards.dataset),
+        notebook="notebooks/04_analysis.ipynb",  # itself a result: a change in its prose counts too
+    output:
+        RESULTS + "/analysis/metrics.csv",
+        RESULTS + "/analysis/table.md",
+    log:
+        RESULTS + "/analysis/04_analysis.ipynb",
+    threads: 1
+    params:
+        notebook="notebooks/04_analysis.ipynb",
+        source=source("analysis", "notebooks/04_analysis.ipynb"),
+        settings=read_by("analysis"),
+        values=parameters("analysis"),
+        label=label("analysis"),
+    shell:
+        RUN

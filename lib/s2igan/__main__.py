@@ -1,0 +1,283 @@
+"""`python -m s2igan study NAME=value ...` runs the study (what `make study` calls); `python -m s2igan run` runs one notebook of it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import io
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from s2igan import BadInput, settings, study
+
+STUDY_HELP = """
+NAME is any parameter of lib/s2igan/settings.py, in any case, or one of
+  DATASET(S)=mini-birds,...   SEED(S)=0,1,...   SYSTEM(S)=S2IGAN,...   one or several, with commas
+  PARAMS=file.yaml            further values, which those on the command line override
+  CORES=2                     runs side by side; by default as many as there are cores
+  DRY=1                       only list what would be run
+A NAME without =value takes its value from the environment variable NAME.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 0 done, 1 a notebook failed, 2 bad input."""
+    parser = argparse.ArgumentParser(prog="python -m s2igan", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    of_study = commands.add_parser("study", help="run a study", epilog=STUDY_HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
+    of_study.add_argument("--full", action="store_true", help="both embedded data sets, all systems, three seeds")
+    of_study.add_argument("given", metavar="NAME=value", nargs="*")
+    of_run = commands.add_parser("run", help="run one notebook and show what it prints, line by line")
+    of_run.add_argument("notebook", type=Path)
+    of_run.add_argument("--params", type=Path, metavar="FILE", help="parameters, a YAML file")
+    of_run.add_argument("--values", metavar="JSON", help="parameters, which override those of the file; kept as params.yaml beside --out")
+    of_run.add_argument("--out", type=Path, required=True, metavar="FILE", help="the executed notebook")
+    of_run.add_argument("--label", default="", help="what stands before each printed line")
+    of_run.add_argument("--parent", type=int, metavar="PID", help="stop when this process has ended")
+    options = parser.parse_args(arguments)
+    try:
+        return run_study(options.given, options.full) if options.command == "study" else run_notebook(options)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+# ---- one notebook ----------------------------------------------------------------------------------------------------------------
+
+
+class Lines:
+    """A text file that shows what is written to it as whole lines with a label before each."""
+
+    def __init__(self, label: str) -> None:
+        self.label, self.rest = label, ""
+
+    def write(self, text: str) -> None:
+        """Prints the lines that `text` completes."""
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            print(f"[{self.label}] {line}", flush=True)
+
+    def flush(self) -> None:
+        """Lines are printed as they come."""
+
+
+def run_notebook(options: argparse.Namespace) -> int:
+    """Executes a notebook with papermill. Its error, if any, is one line on stderr."""
+    if not options.notebook.is_file():
+        raise BadInput(f"notebook {options.notebook} does not exist")
+    parameters = settings.from_yaml(options.params) if options.params else {}
+    parameters |= json.loads(options.values or "{}")
+    settings.resolve(parameters)  # refuses unknown names before a kernel starts
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    (options.out.parent / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
+    threads = str(parameters.get("threads", 1))
+    os.environ.update(PYTHONHASHSEED="0", OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
+    os.environ.update(OMP_WAIT_POLICY="PASSIVE", PYDEVD_DISABLE_FILE_VALIDATION="1")
+    # The kernel of the running Python, whatever else is installed for the user.
+    os.environ["JUPYTER_PATH"] = os.path.join(sys.prefix, "share", "jupyter")
+    if options.parent:
+        threading.Thread(target=stop_after, args=[options.parent], daemon=True).start()
+    return stoppable(lambda: execute(options.notebook, options.out, parameters, options.label or options.out.parent.name))
+
+
+def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -> int:
+    """papermill.execute_notebook with plain lines; returns the exit status."""
+    warnings.simplefilter("ignore")
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    for name in ("papermill", "traitlets"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    started = time.monotonic()
+    lines = Lines(label)
+    lines.write("started\n")
+    for attempt in (1, 2, 3):
+        try:
+            papermill.execute_notebook(
+                str(notebook), str(out), parameters=parameters, kernel_name="python3", language="python",
+                progress_bar=False, stdout_file=lines, extra_arguments=["--log-level=ERROR"],
+            )  # fmt: skip
+        except papermill.PapermillExecutionError as error:
+            if error.ename == "BadInput":
+                print(f"error: {error.evalue}", file=sys.stderr)
+            else:
+                print(f"error: {error.ename}: {error.evalue} [{label}: see {out}]", file=sys.stderr)
+            return 1
+        except DeadKernelError:
+            print(f"error: the process of {label} was killed, perhaps for lack of memory; see {out}", file=sys.stderr)
+            return 1
+        except RuntimeError as error:  # two kernels that start at once may pick the same port
+            if "before replying to kernel_info" not in str(error) or attempt == 3:
+                raise
+        else:
+            break
+    lines.write(f"done in {time.monotonic() - started:.0f} s\n")
+    return 0
+
+
+# ---- the study -------------------------------------------------------------------------------------------------------------------
+
+
+def run_study(words: list[str], full: bool) -> int:
+    """Checks what was given, runs Snakemake, and shows the tables and where everything is."""
+    given = read_words(words)
+    cores, dry = given.pop("cores", None), str(given.pop("dry", "0")).lower() not in ("", "0", "no", "false")
+    if cores is not None and not (cores.isdecimal() and int(cores)):
+        raise BadInput(f"parameter 'cores' is {cores!r}: it must be a whole number from 1 on")
+    if "params" in given:
+        given = {**study.in_plural(settings.from_yaml(given.pop("params"))), **given}
+    given = {**(study.DEFAULTS_FULL if full else study.DEFAULTS), **given}
+    chosen = study.plan(given)
+    study.check_folders(chosen)
+    root = find_root()
+    os.chdir(root)
+    config = root / "results" / chosen.name / "study.yaml"  # what Snakemake reads, and a record of the last call
+    config.parent.mkdir(parents=True, exist_ok=True)
+    with alone(root / "results" / ".lock"):
+        config.write_text(yaml.safe_dump(given, sort_keys=False))
+        arguments = ["--snakefile", "Snakefile", "--configfile", str(config), "--cores", cores or str(usable_cores())]
+        arguments += ["--rerun-incomplete", "--nolock", "--scheduler", "greedy"]
+        arguments += ["--dry-run"] if dry else ["--quiet", "all"]
+        events = Events()
+        status = stoppable(lambda: snakemake(arguments, events))
+    if dry:
+        print("".join(f"would run {job}\n" for job in events.jobs), end="")
+    if status == 0 and not events.jobs:
+        print("nothing to do: every run is up to date")
+    if status == 0 and not dry:
+        print_summary(chosen)
+    return status
+
+
+def read_words(words: list[str]) -> dict[str, Any]:
+    """NAME=value, or NAME whose value the environment holds."""
+    given = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            if name not in os.environ:
+                raise BadInput(f"{word!r} is no NAME=value")
+            value = os.environ[name]
+        given[name] = value
+    return study.in_plural(given)
+
+
+def find_root() -> Path:
+    """The folder at or above the current one that has a Snakefile."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "Snakefile").is_file():
+            return folder
+    raise BadInput(f"no Snakefile in {Path.cwd()} or above: call this in the project's folder")
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Events(logging.Handler):
+    """Keeps which jobs Snakemake starts and why, what it reports as errors, and how many jobs failed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[str] = []
+        self.errors: list[str] = []
+        self.failed = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called for each of Snakemake's messages."""
+        event = str(getattr(record, "event", "")).lower()
+        if event.endswith("job_info") and record.rule_name != "all":
+            self.jobs.append(f"{record.rule_name} {' '.join(record.wildcards.values())} ({record.reason.split(':')[0]})")
+        self.failed += event.endswith("job_error")
+        if record.levelno >= logging.ERROR:
+            self.errors.append(record.getMessage())
+
+
+def snakemake(arguments: list[str], events: Events) -> int:
+    """Snakemake in this process, silent but for errors of its own: a notebook that fails has said why."""
+    from snakemake import cli
+
+    logging.getLogger("snakemake").addHandler(events)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            cli.main(arguments)  # notebooks are other processes and not redirected
+    except SystemExit as end:
+        if end.code and not events.failed:
+            print("error: " + "\n".join(events.errors), file=sys.stderr)
+        return int(end.code or 0)
+    return 0
+
+
+def print_summary(chosen: study.Study) -> None:
+    """The table of each data set, and where figures and executed notebooks are."""
+    for dataset, values in chosen.of.items():
+        folder = settings.run_dir(values, "analysis")
+        print(f"\n{dataset}\n{(folder / 'table.md').read_text().strip()}\n")
+        figures = sorted(path.name for path in folder.iterdir() if path.suffix in (".png", ".svg", ".pdf"))
+        print(f"figures             {folder}/" + (f"  ({', '.join(figures)})" if figures else ""))
+        print(f"executed notebooks  {folder.parent}/*/*.ipynb")
+
+
+@contextlib.contextmanager
+def alone(path: Path):
+    """Holds a lock on `path`, which ends with this process however that ends. Raises BadInput if another study holds it."""
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BadInput("another study is running in this folder: wait for it or stop it") from None
+        yield
+
+
+# ---- processes -------------------------------------------------------------------------------------------------------------------
+
+
+def stoppable(work: Callable[[], int]) -> int:
+    """Runs `work` in a thread, so that Ctrl-C and kill end this process and all that it started at once.
+
+    Snakemake would let running jobs finish and nbclient would wait for its kernel; what was cut off goes on from its checkpoint.
+    """
+    status: list[int] = []
+    thread = threading.Thread(target=lambda: status.append(work()), daemon=True)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, lambda number, _: stop(128 + number, "stopped: the next call goes on from here"))
+    thread.start()
+    thread.join()
+    return status[0] if status else 1
+
+
+def stop(status: int, message: str = "") -> None:
+    """Ends this process and all that it started."""
+    if message and sys.stderr.isatty():
+        print(message, file=sys.stderr, flush=True)
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    os._exit(status)
+
+
+def stop_after(parent: int) -> None:
+    """Waits for a process to end, then stops. A study that is killed would otherwise leave its notebooks running."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while psutil.Process(parent).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.5)
+    stop(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

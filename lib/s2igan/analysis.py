@@ -1,0 +1,98 @@
+"""Reading what runs left: one table of all figures, tables in the paper's form, generators to sample from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from safetensors.torch import load_file
+from torch import Tensor
+
+from s2igan import BadInput, rdg_training, runs, sen
+from s2igan.data import Store
+from s2igan.rdg import Generator
+from s2igan.settings import RDG_SYSTEMS, SEN_SYSTEMS, Settings, resolve, run_dir
+
+COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n"]
+
+
+def collect(study: str | Path) -> pd.DataFrame:
+    """Every figure of every finished run below `results/<study>/<dataset>`: COLUMNS, and split, commit and run.
+
+    Raises BadInput when there is none.
+    """
+    rows = []
+    for path in sorted(Path(study).glob("*/metrics.json")):
+        run = runs.read_metrics(path.parent)
+        about = {key: run[key] for key in ("dataset", "preset", "system", "seed", "commit")}
+        rows += [{**about, "run": path.parent.name, **row} for row in run["metrics"]]
+    if not rows:
+        raise BadInput(f"no finished run in {study}: `make study` makes them")
+    order = ["real", *SEN_SYSTEMS, *RDG_SYSTEMS]
+    table = pd.DataFrame(rows)
+    table = table.sort_values("system", key=lambda column: column.map(order.index), kind="stable")
+    return table[[*COLUMNS, "split", "commit", "run"]].reset_index(drop=True)
+
+
+def runs_of(study: str | Path, stage: str, systems: Iterable[str]) -> dict[str, Path]:
+    """The finished run of the lowest seed of each system of a stage, in the order of `systems`; systems without one are left out."""
+    found = {}
+    for system in systems:
+        for path in Path(study).glob(f"{stage}-*-seed*/metrics.json"):
+            run = runs.read_metrics(path.parent)
+            if run["system"] == system and (system not in found or run["seed"] < found[system][0]):
+                found[system] = (run["seed"], path.parent)
+    return {system: path for system, (_, path) in found.items()}
+
+
+def load_generator(settings: Settings, run: Path, store: Store, root: Path) -> tuple[Generator, Tensor]:
+    """The generator that an RDG run left, and all captions' embeddings as it wants them, [M, speech_size]."""
+    path = run / "params.yaml"
+    own = resolve(yaml.safe_load(path.read_text())) if path.is_file() else settings
+    about = runs.read_metrics(run)
+    folder = run_dir(own, "sen", RDG_SYSTEMS[about["system"]]["sen"], about["seed"], root)
+    speech = load_file(folder / "embeddings.safetensors")["speech"]
+    if own.rdg_standardise:
+        speech = sen.standardised(speech, store)[0]
+    generator = rdg_training.make_generator(own.model_copy(update={"system": about["system"]}), speech.shape[1])
+    generator.load_state_dict(load_file(run / "weights.safetensors"))
+    return generator.eval(), speech
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """Tables of SEN and RDG as Markdown: mean over seeds, ± standard deviation where there are several, chance and real beside."""
+
+    def cell(system: str, metric: str) -> str:
+        values = table[(table.system == system) & (table.metric == metric)].value
+        if values.empty:
+            return ""
+        digits = 4 if metric.startswith("KID") else 2
+        spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
+        return f"{values.mean():.{digits}f}{spread}"
+
+    def rows(header: list[str], body: list[list[str]]) -> list[str]:
+        return [" | ".join(["", *line, ""]).strip() for line in (header, ["---", *["---:"] * (len(header) - 1)], *body)]
+
+    present = set(table.system)
+    lines: list[str] = []
+    if body := [[s, cell(s, "mAP"), cell(s, "mAP released"), cell(s, "mAP chance")] for s in SEN_SYSTEMS if s in present]:
+        lines += rows(["speech retrieves images", "mAP", "one query a class", "chance"], body) + [""]
+    metrics = ["mAP", "FID", "KID", "IS"]
+    if body := [[s, *(cell(s, m) for m in metrics)] for s in RDG_SYSTEMS if s in present]:
+        for name, suffix in (("real images, one half against the other", "real"), ("chance", "chance"), ("training classes' images", "training")):
+            body.append([f"*{name}*", *(cell("real", f"{m} {suffix}") for m in metrics)])
+        lines += rows(["generated from speech", *metrics], body)
+    return "\n".join(lines).strip() + "\n"
+
+
+def provenance(study: str | Path) -> pd.DataFrame:
+    """For each finished run its system, seed, commit, device, precision and seconds."""
+    rows = []
+    for path in sorted(Path(study).glob("*/metrics.json")):
+        run = runs.read_metrics(path.parent)
+        row = {key: run[key] for key in ("system", "seed", "device", "precision", "threads")}
+        rows.append({"run": path.parent.name, **row, "seconds": run["timing"].get("seconds"), "torch": run["versions"]["torch"],
+                     "commit": run["commit"][:12]})  # fmt: skip
+    return pd.DataFrame(rows)

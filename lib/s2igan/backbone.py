@@ -1,0 +1,192 @@
+"""Networks that turn an image into features: Inception-v3 where ImageNet weights can be had, a small stand-in where not.
+
+Both map images [B, 3, s, s] in [-1, 1] to features [B, feature_size], frozen and in eval mode once made.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torchvision.models import Inception_V3_Weights, inception_v3
+
+from s2igan import BadInput
+from s2igan.data import Store, augment, centre_crop
+from s2igan.runs import replacing
+
+
+class StandIn(nn.Module):
+    """Five convolutions for 32-pixel images, in Inception's place at preset `mini` (its figures are never put beside published ones).
+
+    Trained on classes and, where the data set knows them, on the visible attributes of the classes. `features` are the
+    spatial mean of the last layer, [B, 128], at least 0, as Inception's are.
+    """
+
+    feature_size = 128
+
+    def __init__(self, class_count: int, attribute_sizes: dict[str, int]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after, stride in ((3, 32, 2), (32, 64, 2), (64, 96, 1), (96, 128, 2), (128, 128, 1)):
+            layers += [nn.Conv2d(before, after, 3, stride, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        self.trunk = nn.Sequential(*layers)
+        self.classify = nn.Linear(self.feature_size, class_count)
+        self.attributes = nn.ModuleDict({name: nn.Linear(self.feature_size, size) for name, size in attribute_sizes.items()})
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 3, s, s] in [-1, 1] -> features [B, 128]; other sizes than 32 are resized, since the filters know that scale."""
+        if images.shape[-1] != 32:
+            images = F.interpolate(images, size=(32, 32), mode="bilinear", align_corners=False, antialias=images.shape[-1] > 32)
+        return self.trunk(images).mean((2, 3))
+
+
+class InceptionV3(nn.Module):
+    """Inception-v3 to its last pooling (Mixed_7c, mean over 8x8), the image network of the paper: features [B, 2048]."""
+
+    feature_size = 2048
+
+    def __init__(self, weights: str | None) -> None:
+        """`weights`: 'imagenet' (torchvision's IMAGENET1K_V1, downloaded once), a path to that file, or 'random' for a dry run.
+
+        Raises: BadInput when the weights cannot be had.
+        """
+        super().__init__()
+        if weights == "random":
+            warnings.warn("Inception-v3 has random weights: every figure made with it is meaningless", stacklevel=2)
+        # transform_input would undo an ImageNet normalisation that our inputs, already in [-1, 1], never had.
+        self.net = inception_v3(weights=None, aux_logits=True, transform_input=False, init_weights=False)
+        if weights != "random":
+            self.net.load_state_dict(_imagenet_weights(weights))
+        self.classify = self.net.fc  # ImageNet's 1,000 classes
+        self.net.fc = nn.Identity()
+        self.net.AuxLogits = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 3, s, s] in [-1, 1] -> features [B, 2048]; resized to 299x299, bilinear, align_corners False."""
+        if images.shape[-1] != 299:
+            images = F.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
+        return self.net(images)
+
+
+def _imagenet_weights(weights: str | None) -> dict[str, Tensor]:
+    if weights in (None, "", "imagenet"):
+        try:
+            return Inception_V3_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+        except Exception as error:
+            url = Inception_V3_Weights.IMAGENET1K_V1.url
+            raise BadInput(f"Inception-v3 weights could not be fetched ({type(error).__name__}): download {url} "
+                           "and give its path as data_backbone_weights") from None  # fmt: skip
+    path = Path(weights)
+    if not path.is_file():
+        raise BadInput(f"data_backbone_weights: {path} does not exist; expected torchvision's Inception-v3 weights file")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """Eval mode and no gradients for the parameters; gradients still reach the images."""
+    return network.eval().requires_grad_(False)
+
+
+def attribute_targets(store: Store) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
+    """Values of each visible attribute, and the value's index for each class: ({name: values}, {name: [classes]}); empty without attributes."""
+    values: dict[str, list[str]] = {}
+    targets: dict[str, np.ndarray] = {}
+    table = store.attributes
+    if table:
+        rows = [table[name] for name in store.classes]
+        for name in rows[0]:
+            values[name] = sorted({row[name] for row in rows})
+            targets[name] = np.array([values[name].index(row[name]) for row in rows])
+    return values, targets
+
+
+def train_standin(
+    store: Store, images: np.ndarray, *, size: int, steps: int, batch: int, flip: bool, seed: int, lr: float = 3e-3,
+    progress: Callable[[str], None] = print,
+) -> StandIn:  # fmt: skip
+    """Train a stand-in backbone on some of a store's images, to tell their classes and attributes.
+
+    Args:
+        images: indices of the images to learn from, [N]; the classes seen are those of the images.
+        size: pixels of a training crop. steps, batch: length of training. seed: of weights, batches and crops.
+    Returns: the frozen network; its class outputs are the store's classes in order.
+    """
+    torch.manual_seed(seed)
+    values, targets = attribute_targets(store)
+    net = StandIn(len(store.classes), {name: len(v) for name, v in values.items()}).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
+    for step in range(steps):
+        rng = np.random.default_rng([seed, step])
+        chosen = rng.choice(images, size=min(batch, len(images)), replace=False)
+        pictures = augment(store.images[np.sort(chosen)], size, rng, flip).contiguous(memory_format=torch.channels_last)
+        classes = store.image_class[np.sort(chosen)]
+        features = net(pictures)
+        loss = F.cross_entropy(net.classify(features), torch.as_tensor(classes))
+        for name, head in net.attributes.items():
+            loss = loss + F.cross_entropy(head(features), torch.as_tensor(targets[name][classes]))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if (step + 1) % 100 == 0 or step + 1 == steps:
+            progress(f"backbone step {step + 1}/{steps}  loss {loss.item():.3f}")
+    return freeze(net)
+
+
+@torch.no_grad()
+def attribute_accuracy(network: nn.Module, store: Store, features: Tensor, split: str) -> dict[str, float]:
+    """Share of a split's images in which a stand-in sees the attribute value that their class has; {} without attributes."""
+    _, targets = attribute_targets(store)
+    images = store.images_of(split)
+    heads = getattr(network, "attributes", {})
+    return {
+        name: float((heads[name](features[images]).argmax(1).numpy() == targets[name][store.image_class[images]]).mean())
+        for name in targets if name in heads
+    }  # fmt: skip
+
+
+def save_network(net: StandIn | InceptionV3, path: str | Path) -> None:
+    """Weights of a backbone as safetensors, whole or not at all."""
+    with replacing(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, temporary, {"kind": type(net).__name__})
+
+
+def load_network(path: str | Path) -> StandIn | InceptionV3:
+    """A frozen backbone from `save_network`'s file. Raises BadInput when the file is missing."""
+    if not Path(path).is_file():
+        raise BadInput(f"{path} does not exist: run 01_data first")
+    with safe_open(path, "pt") as file:
+        kind = file.metadata()["kind"]
+    state = load_file(path)
+    if kind == "InceptionV3":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            net: StandIn | InceptionV3 = InceptionV3("random")
+    else:
+        heads = {name.split(".")[1]: len(t) for name, t in state.items() if name.startswith("attributes.") and name.endswith("weight")}
+        net = StandIn(len(state["classify.weight"]), heads)
+    net.load_state_dict(state)
+    return freeze(net)
+
+
+@torch.no_grad()
+def extract(network: nn.Module, images: np.ndarray | Tensor, size: int, batch: int = 200) -> Tensor:
+    """Features [N, feature_size] of images, computed in batches.
+
+    Args: images: a store's uint8 [N, S, S, 3], centre-cropped to `size` first, or float [N, 3, s, s] in [-1, 1], used as they are.
+    """
+    device = next(network.parameters()).device
+    rows = []
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        part = centre_crop(part, size) if isinstance(part, np.ndarray) else part
+        rows.append(network(part.to(device)).cpu())
+    return torch.cat(rows)

@@ -1,0 +1,98 @@
+"""The losses of SEN and RDG, each next to its formula. B is the batch, D the embedding size, C the number of training classes."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def matching_loss(images: Tensor, speech: Tensor, labels: Tensor, scale: float = 10.0) -> Tensor:
+    """Matching loss of SEN (paper, section 2.1): each image should find its own description in the batch, and the reverse.
+
+    S_ij = scale * cos(v_i, a_j); S_ij = -inf where i != j share a class, since such a pair is neither right nor wrong;
+    loss = mean_i -log softmax_j(S)_ii + mean_j -log softmax_i(S)_jj.
+
+    Args:
+        images: v, [B, D], of any length: the cosine normalises.
+        speech: a, [B, D]; row i describes image i.
+        labels: class of each pair, [B].
+        scale: factor on the cosines (released code: 10).
+    Returns: a scalar, at least 0.
+    """
+    similarity = scale * F.normalize(images, dim=1) @ F.normalize(speech, dim=1).T  # (B, B)
+    same_class = labels[:, None] == labels[None, :]
+    own_pair = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    similarity = similarity.masked_fill(same_class & ~own_pair, float("-inf"))
+    target = torch.arange(len(labels), device=labels.device)
+    return F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)
+
+
+def distinctive_loss(classifier: nn.Module, images: Tensor, speech: Tensor, labels: Tensor) -> Tensor:
+    """Distinctive loss L_d of SEN (paper, section 2.1): one classifier shared by both modalities, so that they share a space.
+
+    loss = -log softmax(W v_i)_label + -log softmax(W a_i)_label, each a mean over the batch.
+
+    Args:
+        classifier: maps [B, D] to logits [B, C]; one shared linear layer in the paper.
+        images, speech: [B, D].
+        labels: [B], in 0 .. C-1.
+    Returns: a scalar, at least 0.
+    """
+    return F.cross_entropy(classifier(images), labels) + F.cross_entropy(classifier(speech), labels)
+
+
+def adversarial(logits: Tensor, target: float) -> Tensor:
+    """Binary cross-entropy of [B] logits towards one target: 1 is real or matching, 0 is fake or mismatched. A scalar."""
+    return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, target, dtype=torch.float32))
+
+
+def discriminator_loss(discriminator: nn.Module, real: Tensor, wrong: Tensor, fake: Tensor, condition: Tensor) -> Tensor:
+    """Loss of one discriminator (StackGAN-v2's joint conditional and unconditional loss, paper section 2.2).
+
+    Conditional: real image with its condition -> 1; a real image of another class, or a fake, with the condition -> 0.
+    Unconditional: both real images -> 1, fake -> 0. Three separate forwards, since each is a BatchNorm population of its own.
+
+    Args:
+        discriminator: (images, condition) -> (conditional logits [B], unconditional logits [B]).
+        real, wrong, fake: [B, 3, s, s] in [-1, 1]; fake detached.
+        condition: mu, [B, condition_size], detached.
+    """
+    loss = 0.0
+    for images, matching, is_real in ((real, 1.0, 1.0), (wrong, 0.0, 1.0), (fake, 0.0, 0.0)):
+        conditional, unconditional = discriminator(images, condition)
+        loss = loss + adversarial(conditional, matching) + adversarial(unconditional, is_real)
+    return loss
+
+
+def kl_loss(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL of the conditioning Gaussian from N(0, I): -0.5 * mean(1 + logvar - mu^2 - exp(logvar)), over batch and dimensions.
+
+    Args: mu, logvar: [B, condition_size]. Source: StackGAN's conditioning augmentation; released code takes the mean.
+    """
+    mu, logvar = mu.float(), logvar.float()
+    return -0.5 * torch.mean(1 + logvar - mu.pow(2) - logvar.exp())
+
+
+# What the relation supervisor answers about a pair (paper, section 2.2): outputs 0, 1, 2 of its four occur.
+UNDESIRED, POSITIVE, NEGATIVE = 0, 1, 2
+
+
+def relation_loss(supervisor: nn.Module, real: Tensor, similar: Tensor, wrong: Tensor, fake: Tensor, classes: bool = True) -> Tensor:
+    """Loss of the relation supervisor (paper, section 2.2): four cross-entropies from four separate forwards.
+
+    (real, real) -> undesired, (real, similar) -> positive, (real, fake) -> positive, (real, wrong) -> negative. The first
+    tells the supervisor that a copy is no relation worth having; on data without classes it is left out, as `similar` is
+    then the same image cropped anew.
+
+    Args: image embeddings [B, embedding_size]: of the real image, another of its class, one of another class, and a fake
+        (detached).
+    """
+    pairs = [(similar, POSITIVE), (fake, POSITIVE), (wrong, NEGATIVE)]
+    if classes:
+        pairs.insert(0, (real, UNDESIRED))
+    loss = 0.0
+    for other, relation in pairs:
+        logits = supervisor(real, other).float()  # (B, 4)
+        loss = loss + F.cross_entropy(logits, torch.full((len(real),), relation, device=real.device))
+    return loss

@@ -1,0 +1,104 @@
+"""The figures of the paper's tables as pure functions: mAP, Inception Score, Frechet distance, kernel distance.
+
+N, M are numbers of images, Q of queries, G of gallery items, D features, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pytorch_fid.fid_score import calculate_frechet_distance
+from torch import Tensor
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
+from s2igan import BadInput
+
+
+def _float_tensor(array: np.ndarray | Tensor) -> Tensor:
+    return torch.as_tensor(array).detach().to("cpu", torch.float32)
+
+
+def mean_average_precision(
+    queries: np.ndarray | Tensor, query_labels: np.ndarray | Tensor, gallery: np.ndarray | Tensor, gallery_labels: np.ndarray | Tensor
+) -> float:
+    """Mean average precision of retrieval by cosine similarity over the full ranking (released protocol).
+
+    AP of a query = mean over its positives k = 1, 2, ... (in ranked order) of k / rank_k; a positive shares the query's label.
+    Equal similarities keep the gallery's order.
+
+    Args:
+        queries: [Q, D]; query_labels: [Q]; gallery: [G, D]; gallery_labels: [G]; arrays or tensors, any length of vector.
+    Returns: the mean over the queries with at least one positive, in 0 .. 1.
+    Raises: BadInput when no query has a positive in the gallery.
+    """
+    queries, gallery = F.normalize(_float_tensor(queries), dim=1), F.normalize(_float_tensor(gallery), dim=1)
+    query_labels, gallery_labels = torch.as_tensor(query_labels).cpu(), torch.as_tensor(gallery_labels).cpu()
+    total, count = 0.0, 0
+    # Blocks of queries bound the memory: a block of similarities holds at most some four million values.
+    block = max(1, 4_000_000 // max(1, len(gallery)))
+    rank = torch.arange(1, len(gallery) + 1, dtype=torch.float64)
+    for start in range(0, len(queries), block):
+        similarity = queries[start : start + block] @ gallery.T  # (b, G)
+        order = similarity.argsort(dim=1, descending=True, stable=True)
+        positive = (gallery_labels[order] == query_labels[start : start + block, None]).double()  # (b, G)
+        positives = positive.sum(1)
+        precision = positive.cumsum(1) / rank
+        usable = positives > 0
+        total += float(((precision * positive).sum(1)[usable] / positives[usable]).sum())
+        count += int(usable.sum())
+    if count == 0:
+        raise BadInput("mean average precision: no query has an image of its class in the gallery")
+    return total / count
+
+
+def inception_score(probabilities: np.ndarray | Tensor, splits: int = 10) -> tuple[float, float]:
+    """Inception Score (Salimans et al. 2016): exp(mean_x KL(p(y|x) || p(y))), p(y) the mean of the split.
+
+    Args:
+        probabilities: p(y|x), [N, C], rows sum to 1.
+        splits: split i is rows floor(i N / splits) to floor((i + 1) N / splits), in the given order.
+    Returns: mean and population standard deviation over the splits; 1 (no class information) .. C.
+    Raises: BadInput when there are fewer rows than splits.
+    """
+    p = torch.as_tensor(probabilities).detach().cpu().double()
+    n = len(p)
+    if n < splits:
+        raise BadInput(f"inception score: {n} images cannot be divided into {splits} splits")
+    scores = []
+    for i in range(splits):
+        part = p[i * n // splits : (i + 1) * n // splits]
+        # xlogy is 0 where a probability is 0, the limit of p log p.
+        kl = (torch.xlogy(part, part) - torch.xlogy(part, part.mean(0, keepdim=True))).sum(1).mean()
+        scores.append(float(kl.exp()))
+    return float(np.mean(scores)), float(np.std(scores))
+
+
+def frechet_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | Tensor) -> float:
+    """Frechet distance of two sets of features, each seen as a Gaussian (FID when the features are Inception's pool3).
+
+    |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances with N - 1; the distance itself is pytorch-fid's.
+
+    Args: features_a: [N, D]; features_b: [M, D]. Returns: at least 0, in squared units of the features.
+    Raises: BadInput for fewer than two rows.
+    """
+    a, b = (np.asarray(_float_tensor(x), dtype=np.float64) for x in (features_a, features_b))
+    if min(len(a), len(b)) < 2:
+        raise BadInput(f"Frechet distance: needs at least two images on each side, got {len(a)} and {len(b)}")
+    covariances = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
+    distance = calculate_frechet_distance(a.mean(0), next(covariances), b.mean(0), next(covariances))
+    return max(0.0, float(distance))  # rounding can leave -1e-6 for equal sets
+
+
+def kernel_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | Tensor, subsets: int = 20, seed: int = 0) -> float:
+    """Kernel Inception Distance (Binkowski et al. 2018): unbiased MMD^2 with the kernel (x.y / D + 1)^3, by torch-fidelity.
+
+    Unlike FID it does not grow when there are few images; it may be a little below 0 for equal distributions.
+
+    Args: features_a: [N, D]; features_b: [M, D]; subsets: random subsets averaged, each of min(N, M, 1000) rows.
+    """
+    a, b = _float_tensor(features_a), _float_tensor(features_b)
+    result = kid_features_to_metric(
+        a, b, kid_subsets=subsets, kid_subset_size=min(len(a), len(b), 1000), rng_seed=seed, verbose=False
+    )  # fmt: skip
+    return float(result[KEY_METRIC_KID_MEAN])

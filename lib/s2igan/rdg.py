@@ -1,0 +1,228 @@
+"""RDG, the relation-supervised densely-stacked generator (paper, section 2.2): generator, discriminators, relation supervisor.
+
+B batch, s pixels of a side, w width. Parameters are those of the named layers in torch's own shapes. Layers follow section 3 of
+the method notes; every convolution of G and D is without bias except the logits.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def initialise(module: nn.Module) -> None:
+    """Orthogonal weights, zero biases of linear layers, BatchNorm weights from N(1, 0.02) (released code); for `nn.Module.apply`."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.orthogonal_(module.weight)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)
+
+
+def conv3x3(before: int, after: int) -> nn.Conv2d:
+    """3x3 convolution that keeps the size, without bias."""
+    return nn.Conv2d(before, after, 3, padding=1, bias=False)
+
+
+def joint_conv(conv: nn.Conv2d, condition: Tensor, x: Tensor) -> Tensor:
+    """`conv` (3x3, padding 1) of [condition tiled over space, x], without ever tiling it.
+
+    Plainly: conv(cat([condition[:, :, None, None].expand(-1, -1, H, W), x], 1)). A convolution is linear in its input channels, and
+    that of a constant map is constant but for the border, so the condition's part is what it gives on a 3x3 map: four corners,
+    four edges and one centre, each repeated as far as the size needs. Exact; H, W >= 3.
+
+    Args: condition: [B, C]; x: [B, n, H, W]; conv.weight: [out, C + n, 3, 3]. Returns: [B, out, H, W].
+    """
+    size = condition.shape[1]
+    part = F.conv2d(condition[:, :, None, None].expand(-1, -1, 3, 3), conv.weight[:, :size], padding=1)  # (B, out, 3, 3)
+    for dim in (2, 3):
+        first, middle, last = part.split(1, dim)
+        repeat = [-1] * 4
+        repeat[dim] = x.shape[dim] - 2
+        part = torch.cat([first, middle.expand(repeat), last], dim)
+    return F.conv2d(x, conv.weight[:, size:], padding=1) + part
+
+
+def upsample_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """`conv` (3x3, padding 1) of x upsampled by nearest x2, without ever upsampling it.
+
+    Plainly: conv(F.interpolate(x, scale_factor=2, mode="nearest")). An output pixel sees only 2x2 different inputs there, so the
+    pair is a transposed convolution of stride 2, whose 4x4 kernel is the flipped 3x3 kernel summed over 2x2 windows: 16
+    products an input pixel in place of 36. Exact; slower than the plain form at 4 pixels, which is kept there.
+
+    Args: x: [B, n, H, W]; conv.weight: [out, n, 3, 3]. Returns: [B, out, 2H, 2W].
+    """
+    if x.shape[-1] < 8:
+        return conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    flipped = conv.weight.flip(2, 3).transpose(0, 1)  # (n, out, 3, 3)
+    kernel = F.avg_pool2d(F.pad(flipped, (1, 1, 1, 1)), 2, stride=1, divisor_override=1)  # (n, out, 4, 4)
+    return F.conv_transpose2d(x, kernel, stride=2, padding=1)
+
+
+class UpBlock(nn.Module):
+    """Nearest x2, conv3x3 before -> 2 * after, BatchNorm, GLU: [B, before, s, s] -> [B, after, 2s, 2s]."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.conv = conv3x3(before, 2 * after)
+        self.norm = nn.BatchNorm2d(2 * after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.glu(self.norm(upsample_conv(self.conv, x)), 1)
+
+
+class ResidualBlock(nn.Module):
+    """x + BN(conv(GLU(BN(conv(x))))), n channels; nothing follows the sum."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(conv3x3(n, 2 * n), nn.BatchNorm2d(2 * n), nn.GLU(1), conv3x3(n, n), nn.BatchNorm2d(n))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class ConditioningAugmentation(nn.Module):
+    """A Gaussian around the speech embedding (StackGAN): Linear, GLU -> mu, logvar; c = mu + eps * exp(logvar / 2)."""
+
+    def __init__(self, speech_size: int, condition_size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(speech_size, 4 * condition_size)
+
+    def forward(self, speech: Tensor) -> tuple[Tensor, Tensor]:
+        """Speech [B, speech_size] -> mu, logvar, [B, condition_size] each."""
+        mu, logvar = F.glu(self.linear(speech), 1).chunk(2, 1)
+        return mu, logvar
+
+
+class FirstStage(nn.Module):
+    """[c, z] -> Linear, BatchNorm, GLU -> (top, 4, 4) -> up-blocks, each halving the channels -> [B, w, first_size, first_size]."""
+
+    def __init__(self, input_size: int, width: int, first_size: int) -> None:
+        super().__init__()
+        ups = int(math.log2(first_size // 4))
+        self.top = width * 2**ups
+        self.linear = nn.Linear(input_size, 2 * 16 * self.top, bias=False)
+        self.norm = nn.BatchNorm1d(2 * 16 * self.top)
+        self.ups = nn.Sequential(*(UpBlock(width * 2**i, width * 2 ** (i - 1)) for i in range(ups, 0, -1)))
+
+    def forward(self, condition: Tensor, noise: Tensor) -> Tensor:
+        x = F.glu(self.norm(self.linear(torch.cat([condition, noise], 1))), 1)
+        return self.ups(x.view(-1, self.top, 4, 4))
+
+
+class NextStage(nn.Module):
+    """A later stage (paper, section 2.2, "densely-stacked"): condition joined, two residual blocks, dense concat, up-block.
+
+    h [B, n, s, s] -> [B, n / 2, 2s, 2s]. Dense: the stage's input is concatenated with the residual output before the up-block;
+    without it this is StackGAN-v2's stage.
+    """
+
+    def __init__(self, n: int, condition_size: int, dense: bool) -> None:
+        super().__init__()
+        self.dense = dense
+        self.joint = conv3x3(condition_size + n, 2 * n)
+        self.norm = nn.BatchNorm2d(2 * n)
+        self.residuals = nn.Sequential(ResidualBlock(n), ResidualBlock(n))
+        self.up = UpBlock(2 * n if dense else n, n // 2)
+
+    def forward(self, condition: Tensor, h: Tensor) -> Tensor:
+        x = self.residuals(F.glu(self.norm(joint_conv(self.joint, condition, h)), 1))
+        return self.up(torch.cat([x, h], 1) if self.dense else x)
+
+
+class Generator(nn.Module):
+    """The densely-stacked generator; width 64 with three stages from 64 pixels is the paper's (21.29 M parameters)."""
+
+    def __init__(
+        self, speech_size: int = 1024, condition_size: int = 128, noise_size: int = 100, width: int = 64, stages: int = 3,
+        first_size: int = 64, dense: bool = True,
+    ) -> None:  # fmt: skip
+        """`first_size` pixels at the first stage (a power of two, at least 8), doubled at each of the others. `width` is the number of
+        channels of the first stage's output, halved at each of the others. `dense=False` is "w/o Dense" and StackGAN-v2."""
+        super().__init__()
+        self.noise_size, self.condition_size = noise_size, condition_size
+        self.augment = ConditioningAugmentation(speech_size, condition_size)
+        self.first = FirstStage(condition_size + noise_size, width, first_size)
+        self.next = nn.ModuleList(NextStage(width // 2**i, condition_size, dense) for i in range(stages - 1))
+        self.heads = nn.ModuleList(conv3x3(width // 2**i, 3) for i in range(stages))
+        self.apply(initialise)
+
+    def forward(self, noise: Tensor, speech: Tensor, eps: Tensor | None = None) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Generate one image a row at every scale.
+
+        Args:
+            noise: z ~ N(0, I), [B, noise_size].
+            speech: embedding, [B, speech_size].
+            eps: noise of the conditioning augmentation, [B, condition_size]; drawn from N(0, I) when None.
+        Returns: images, small to large, [B, 3, s, s] in [-1, 1]; mu and logvar, [B, condition_size].
+        """
+        mu, logvar = self.augment(speech)
+        eps = torch.randn_like(mu) if eps is None else eps
+        condition = mu + eps * torch.exp(logvar / 2)
+        h = self.first(condition, noise)
+        images = [torch.tanh(self.heads[0](h))]
+        for stage, head in zip(self.next, self.heads[1:], strict=True):
+            h = stage(condition, h)
+            images.append(torch.tanh(head(h)))
+        return images, mu, logvar
+
+
+def down_block(before: int, after: int) -> nn.Sequential:
+    """conv4x4 stride 2, BatchNorm, LeakyReLU 0.2: half the size."""
+    return nn.Sequential(nn.Conv2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2))
+
+
+def same_block(before: int, after: int) -> nn.Sequential:
+    """conv3x3, BatchNorm, LeakyReLU 0.2: the same size."""
+    return nn.Sequential(conv3x3(before, after), nn.BatchNorm2d(after), nn.LeakyReLU(0.2))
+
+
+class Discriminator(nn.Module):
+    """Discriminator of one scale with a conditional and an unconditional head (StackGAN-v2); 5.72, 18.83, 71.27 M at 64, 128, 256 pixels."""
+
+    def __init__(self, image_size: int, width: int = 64, condition_size: int = 128) -> None:
+        """Halves `image_size` (a power of two, at least 8) down to 4 pixels, doubling the channels from `width`; above 8 * width they are
+        brought back by 3x3 convolutions, below 64 pixels the trunk ends with width * image_size / 8 channels."""
+        super().__init__()
+        halvings = int(math.log2(image_size // 4))
+        channels = [width * 2**i for i in range(halvings)]
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        layers += [down_block(a, b) for a, b in zip(channels, channels[1:], strict=False)]
+        while channels[-1] > 8 * width:
+            layers.append(same_block(channels[-1], channels[-1] // 2))
+            channels.append(channels[-1] // 2)
+        top = channels[-1]
+        self.trunk = nn.Sequential(*layers)
+        self.joint = conv3x3(condition_size + top, top)
+        self.joint_norm = nn.BatchNorm2d(top)
+        self.conditional = nn.Conv2d(top, 1, 4, stride=4)
+        self.unconditional = nn.Conv2d(top, 1, 4, stride=4)
+        self.apply(initialise)
+
+    def forward(self, images: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Images [B, 3, s, s] in [-1, 1] and condition mu [B, condition_size] -> conditional logits [B], unconditional logits [B]."""
+        x = self.trunk(images)  # (B, top, 4, 4)
+        joint = F.leaky_relu(self.joint_norm(joint_conv(self.joint, condition, x)), 0.2)
+        return self.conditional(joint).flatten(), self.unconditional(x).flatten()
+
+
+class RelationSupervisor(nn.Module):
+    """RS (paper, section 2.2): what relation do two images have, judged on their frozen embeddings; 0.263 M parameters."""
+
+    def __init__(self, embedding_size: int = 1024, hidden_size: int = 128) -> None:
+        super().__init__()
+        # Four outputs as in the released code; only undesired 0, positive 1, negative 2 occur.
+        self.layers = nn.Sequential(
+            nn.Linear(2 * embedding_size, hidden_size), nn.BatchNorm1d(hidden_size), nn.ReLU(), nn.Linear(hidden_size, 4)
+        )  # fmt: skip
+        self.apply(initialise)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Unit image embeddings a (the real image) and b, [B, embedding_size] each -> logits [B, 4]."""
+        return self.layers(torch.cat([a, b], 1))

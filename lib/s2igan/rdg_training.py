@@ -1,0 +1,250 @@
+"""Training of RDG: one step in the paper's order, and the loop that can be stopped anywhere and taken up again."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from s2igan import losses, runs
+from s2igan.data import Store, augment, pyramid
+from s2igan.rdg import Discriminator, Generator, RelationSupervisor
+from s2igan.sen import lr_factor, training_steps
+from s2igan.settings import RDG_SYSTEMS, Settings, identity
+
+
+@dataclass
+class Nets:
+    """What is trained together: generator, its moving average, a discriminator for each scale, the relation supervisor (or None)."""
+
+    generator: Generator
+    average: Generator
+    discriminators: nn.ModuleList
+    supervisor: RelationSupervisor | None
+
+    def trained(self) -> dict[str, nn.Module]:
+        """The networks that have an optimiser, by name."""
+        nets = {"generator": self.generator}
+        nets |= {f"discriminator{i}": d for i, d in enumerate(self.discriminators)}
+        return nets | ({"supervisor": self.supervisor} if self.supervisor is not None else {})
+
+
+def scales(settings: Settings) -> list[int]:
+    """Pixels of the images at each stage, small to large."""
+    return [settings.data_image_size // 2**i for i in reversed(range(settings.rdg_stages))]
+
+
+def build(settings: Settings, speech_size: int, embedding_size: int) -> Nets:
+    """Fresh networks of a system, seeded by the run's seed, in channels-last order (images convolve faster so)."""
+    system = RDG_SYSTEMS[settings.system]
+    runs.seed_everything(settings.seed, "rdg")
+    generator = make_generator(settings, speech_size)
+    discriminators = nn.ModuleList(
+        Discriminator(size, settings.rdg_discriminator_width, settings.rdg_condition_size) for size in scales(settings)
+    )  # fmt: skip
+    # Built even where it is not used, so that every system draws the same random numbers before its first step.
+    supervisor = RelationSupervisor(embedding_size, settings.rdg_relation_size)
+    nets = Nets(generator, copy.deepcopy(generator), discriminators, supervisor if system["relation"] else None)
+    device = runs.pick_device(settings)
+    for net in (*nets.trained().values(), nets.average):
+        net.to(device, memory_format=torch.channels_last).train()
+    nets.average.eval().requires_grad_(False)
+    return nets
+
+
+def make_generator(settings: Settings, speech_size: int) -> Generator:
+    """The generator of a run's system and sizes."""
+    return Generator(
+        speech_size, settings.rdg_condition_size, settings.rdg_noise_size, settings.rdg_width, settings.rdg_stages, scales(settings)[0],
+        dense=RDG_SYSTEMS[settings.system]["dense"],
+    )  # fmt: skip
+
+
+def train_step(
+    nets: Nets, optimisers: dict[str, torch.optim.Optimizer], real: Tensor, similar: Tensor, wrong: Tensor, speech: Tensor,
+    noise: Tensor, embed_image: Callable[[Tensor], Tensor], settings: Settings, autocast: Callable,
+) -> dict[str, Tensor]:  # fmt: skip
+    """One training step (paper, section 2.2; order of the released code).
+
+    Args:
+        real, similar, wrong: images at the largest scale, [B, 3, s, s]: of the caption, of its class, of another class.
+        speech: embeddings of the captions, [B, speech_size]. noise: z, [B, noise_size].
+        embed_image: frozen IED, images -> unit embeddings [B, D].
+        autocast: makes the context of each forward. One a phase: a context keeps cast weights, which the next update makes stale.
+    Returns: the losses, detached scalars.
+    """
+    sizes = [settings.data_image_size // 2**i for i in reversed(range(settings.rdg_stages))]
+    reals, wrongs = pyramid(real, sizes), pyramid(wrong, sizes)
+    report = {}
+
+    # 1. One forward of G serves every phase below.
+    with autocast():
+        fakes, mu, logvar = nets.generator(noise, speech)
+
+    # 2. D of each scale: maximise log D(real, c) + log(1 - D(wrong, c)) + log(1 - D(fake, c)), and the same without c.
+    for i, discriminator in enumerate(nets.discriminators):
+        with autocast():
+            loss = losses.discriminator_loss(discriminator, reals[i], wrongs[i], fakes[i].detach(), mu.detach())
+        update(optimisers[f"discriminator{i}"], loss)
+        report[f"D{sizes[i]}"] = loss.detach()
+
+    # 3. RS: tell (real, real), (real, similar), (real, fake) and (real, wrong) apart. The IED sees each image once;
+    #    the fake's embedding keeps its graph for phase 4.
+    if nets.supervisor is not None:
+        with torch.no_grad(), autocast():
+            f_real, f_similar, f_wrong = (embed_image(images).float() for images in (real, similar, wrong))
+        with autocast():
+            f_fake = embed_image(fakes[-1]).float()
+            loss = losses.relation_loss(nets.supervisor, f_real, f_similar, f_wrong, f_fake.detach())
+        update(optimisers["supervisor"], loss)
+        report["RS"] = loss.detach()
+
+    # 4. G: sum over scales of -log D(fake, c) - log D(fake), with the updated D; RS should find (real, fake) positive; KL.
+    critics = [*nets.discriminators, *([nets.supervisor] if nets.supervisor is not None else [])]
+    for critic in critics:
+        critic.requires_grad_(False)  # their gradients would be computed and thrown away
+    with autocast():
+        adversarial = 0.0
+        for fake, discriminator in zip(fakes, nets.discriminators, strict=True):
+            conditional, unconditional = discriminator(fake, mu)
+            adversarial = adversarial + losses.adversarial(conditional, 1.0) + losses.adversarial(unconditional, 1.0)
+        kl = losses.kl_loss(mu, logvar)
+        loss = adversarial + settings.rdg_kl_weight * kl
+        if nets.supervisor is not None:
+            logits = nets.supervisor(f_real, f_fake).float()
+            relation = F.cross_entropy(logits, torch.full((len(real),), losses.POSITIVE, device=real.device))
+            loss = loss + settings.rdg_relation_weight * relation
+            report["G_RS"] = relation.detach()
+    update(optimisers["generator"], loss)
+    for critic in critics:
+        critic.requires_grad_(True)
+    return report | {"G": adversarial.detach(), "KL": kl.detach()}
+
+
+def update(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step of an optimiser down the gradient of `loss`."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, live: nn.Module, decay: float) -> None:
+    """5. Moving average of G's parameters; BatchNorm statistics are copied, being averages already."""
+    for a, p in zip(average.parameters(), live.parameters(), strict=True):
+        a.lerp_(p, 1 - decay)
+    for a, b in zip(average.buffers(), live.buffers(), strict=True):
+        a.copy_(b)
+
+
+def draw_batch(
+    store: Store, images: np.ndarray, rng: np.random.Generator, by_class: dict[int, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each image one of its captions, another image of its class (similar), and one of another class (wrong).
+
+    Args: images: [B], indices; by_class: training images of each class. Returns: caption, similar and wrong indices, [B] each.
+    """
+    everything = np.concatenate(list(by_class.values()))
+    captions = np.array([rng.choice(store.captions_by_image[i]) for i in images])
+    similar, wrong = np.empty_like(images), np.empty_like(images)
+    for row, image in enumerate(images):
+        own = by_class[store.image_class[image]]
+        similar[row] = rng.choice(own[own != image])
+        wrong[row] = rng.choice(everything)
+        while store.image_class[wrong[row]] == store.image_class[image]:
+            wrong[row] = rng.choice(everything)
+    return captions, similar, wrong
+
+
+def train_rdg(
+    settings: Settings, store: Store, speech: Tensor, embed_image: nn.Module, embedding_size: int, folder: Path, upstream: str,
+    watch: Callable[[Generator, int], dict[str, float]] | None = None,
+) -> Generator:  # fmt: skip
+    """Train RDG on the training classes (paper, section 2.2), going on from a checkpoint if there is one.
+
+    Every random number follows from seed and step, so a resumed run equals an uninterrupted one, bit for bit on a CPU.
+
+    Args:
+        speech: embeddings of all of the store's captions, as the generator should see them, [M, speech_size].
+        embed_image: the frozen IED of SEN, images [B, 3, s, s] -> unit vectors [B, embedding_size].
+        folder: the run's directory, for log.jsonl and checkpoints/.
+        upstream: fingerprint of data and SEN.
+        watch: called with the averaged generator every `rdg_sample_every` steps; what it returns is logged.
+    Returns: the averaged generator, in eval mode, on the CPU.
+    Raises: RuntimeError naming the last good checkpoint when a loss is not finite.
+    """
+    device = runs.pick_device(settings)
+    train_images = store.images_of("train")
+    steps = training_steps(settings.rdg_steps, settings.rdg_epochs, len(train_images), settings.rdg_batch)
+    per_epoch = len(train_images) // settings.rdg_batch
+    by_class = {k: train_images[store.image_class[train_images] == k] for k in np.unique(store.image_class[train_images])}
+    nets = build(settings, speech.shape[1], embedding_size)
+    embed_image, speech = embed_image.to(device), speech.to(device)
+    optimisers = {
+        name: torch.optim.Adam(net.parameters(), settings.rdg_lr, settings.rdg_betas, fused=True) for name, net in nets.trained().items()
+    }
+    bf16 = runs.use_bf16(settings, device)
+
+    def autocast() -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+
+    mark = runs.fingerprint(identity(settings, "rdg"), steps, upstream)
+    checkpoints = folder / "checkpoints" / mark[:12]
+    parts = {**nets.trained(), "average": nets.average, **{f"{name} optimiser": o for name, o in optimisers.items()}}
+    start = 0
+    if (saved := runs.load_checkpoint(checkpoints, mark, device)) is not None:
+        start, state = saved
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        print(f"goes on from step {start}", flush=True)
+    log = runs.Log(folder / "log.jsonl", steps, settings.rdg_batch, start)
+
+    def picture(indices: np.ndarray, rng: np.random.Generator) -> Tensor:
+        images = augment(store.images[indices], settings.data_image_size, rng, settings.data_flip)
+        return images.to(device, memory_format=torch.channels_last)
+
+    sums: dict[str, Tensor] = {}
+    logged = start
+    order = np.empty(0, int)
+    for step in range(start, steps):
+        epoch, position = divmod(step, per_epoch)
+        if position == 0 or len(order) == 0:
+            order = np.random.default_rng([settings.seed, 4, epoch]).permutation(train_images)
+        chosen = order[position * settings.rdg_batch : (position + 1) * settings.rdg_batch]
+        rng = np.random.default_rng([settings.seed, 5, step])
+        torch.manual_seed(int(rng.integers(2**63)))
+        captions, similar, wrong = draw_batch(store, chosen, rng, by_class)
+        for optimiser in optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = settings.rdg_lr * lr_factor(settings.rdg_lr_decay, step, steps, epoch)
+
+        noise = torch.randn(len(chosen), settings.rdg_noise_size, device=device)
+        report = train_step(
+            nets, optimisers, picture(chosen, rng), picture(similar, rng), picture(wrong, rng), speech[torch.as_tensor(captions)],
+            noise, embed_image, settings, autocast,
+        )  # fmt: skip
+        update_average(nets.average, nets.generator, min(settings.rdg_ema, (1 + step) / (10 + step)))
+        for name, value in report.items():
+            sums[name] = sums[name] + value if name in sums else value
+
+        done = step + 1
+        last = done == steps
+        saving = done % settings.rdg_checkpoint_every == 0 or last
+        # A checkpoint starts a new sum, so that the log of a resumed run equals that of an uninterrupted one.
+        if done % settings.rdg_log_every == 0 or saving:
+            means = {name: value.item() / (done - logged) for name, value in sums.items()}
+            if not all(np.isfinite(value) for value in means.values()):
+                raise RuntimeError(f"a loss of RDG is not finite before step {done} ({means}): the last checkpoint in {checkpoints} is good")
+            if watch is not None and (done % settings.rdg_sample_every == 0 or last):
+                means |= watch(nets.average, done)
+            log(done, **means)
+            sums, logged = {}, done
+        if saving:
+            runs.save_checkpoint(checkpoints, done, {name: part.state_dict() for name, part in parts.items()}, mark)
+    return nets.average.cpu().eval()

@@ -1,0 +1,308 @@
+"""SEN, the speech embedding network (paper, section 2.1): a speech encoder (SED) and an image encoder (IED) that share a space.
+
+B batch, T frames of log-mel, T' frames after the convolutions, D embedding size. Section 2 of the method notes has the numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from s2igan import BadInput, runs
+from s2igan.data import Store, augment, pad_mels
+from s2igan.losses import distinctive_loss, matching_loss
+from s2igan.metrics import mean_average_precision
+from s2igan.settings import SEN_SYSTEMS, Settings, identity
+
+MIN_FRAMES = 16  # the shortest log-mel that leaves one frame after both convolutions
+
+
+class SpeechEncoder(nn.Module):
+    """SED: two strided convolutions, a two-layer bidirectional GRU, self-attention pooling, L2 (paper, section 2.1; released code)."""
+
+    def __init__(
+        self, bands: int = 40, conv_channels: tuple[int, int] = (64, 128), gru_size: int = 512, attention_size: int = 128,
+        mask_padding: bool = True,
+    ) -> None:  # fmt: skip
+        """`gru_size` is of one direction: an embedding has 2 * gru_size values. `mask_padding=False` is the released attention, in
+        which padded frames take part, so that an embedding depends on the batch it is computed in."""
+        super().__init__()
+        self.mask_padding = mask_padding
+        first, second = conv_channels
+        # No non-linearity between the convolutions (released code).
+        self.conv1 = nn.Conv1d(bands, first, kernel_size=6, stride=2)
+        self.norm1 = nn.BatchNorm1d(first)
+        self.conv2 = nn.Conv1d(first, second, kernel_size=6, stride=2)
+        self.norm2 = nn.BatchNorm1d(second)
+        self.gru = nn.GRU(second, gru_size, num_layers=2, batch_first=True, bidirectional=True)
+        self.attend1 = nn.Linear(2 * gru_size, attention_size)
+        self.attend2 = nn.Linear(attention_size, 2 * gru_size)
+        nn.init.orthogonal_(self.attend1.weight)
+
+    def attention(self, mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights A and states h of the pooling, both [B, T', 2 * gru_size]: A is a softmax over time for each feature."""
+        if int(lengths.min()) < MIN_FRAMES:
+            raise BadInput(f"a log-mel has {int(lengths.min())} frames: the speech encoder needs at least {MIN_FRAMES} (0.15 s)")
+        lengths = lengths.to("cpu")
+        mel = mel[:, : int(lengths.max())]
+        x = self.norm1(self.conv1(mel.transpose(1, 2)))
+        x = self.norm2(self.conv2(x)).transpose(1, 2)  # (B, T', channels)
+        for _ in range(2):
+            lengths = (lengths - 6) // 2 + 1
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        h, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)  # (B, T', 2 * gru_size), 0 where padded
+        scores = self.attend2(torch.tanh(self.attend1(h)))  # W2 tanh(W1 h + b1) + b2
+        if self.mask_padding:
+            padded = torch.arange(h.shape[1])[None] >= lengths[:, None]  # (B, T')
+            scores = scores.masked_fill(padded.to(scores.device)[..., None], float("-inf"))
+        return scores.softmax(dim=1), h
+
+    def forward(self, mel: Tensor, lengths: Tensor) -> Tensor:
+        """Log-mels [B, T, bands], zero-padded, with their lengths [B] in frames (any order, at least 16) -> unit vectors [B, 2 * gru_size].
+
+        Raises: BadInput for a log-mel shorter than 16 frames.
+        """
+        weights, h = self.attention(mel, lengths)
+        return F.normalize((weights * h).sum(1), dim=1)  # sum over t of A_t * h_t
+
+
+class ImageEncoder(nn.Module):
+    """IED: a frozen backbone, one linear layer, L2 (paper, section 2.1)."""
+
+    def __init__(self, backbone: nn.Module, embedding_size: int = 1024) -> None:
+        """`backbone`: images [B, 3, s, s] in [-1, 1] -> features [B, backbone.feature_size]; it is kept frozen and in eval mode."""
+        super().__init__()
+        self.backbone = backbone.eval().requires_grad_(False)
+        self.linear = nn.Linear(backbone.feature_size, embedding_size)
+
+    def train(self, mode: bool = True) -> ImageEncoder:
+        """Training mode for the linear layer only: the backbone's BatchNorm statistics are those of its own training."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def project(self, features: Tensor) -> Tensor:
+        """Backbone features [B, feature_size] -> unit vectors [B, embedding_size]."""
+        return F.normalize(self.linear(features), dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 3, s, s] in [-1, 1] -> unit vectors [B, embedding_size]."""
+        return self.project(self.backbone(images))
+
+
+class SEN(nn.Module):
+    """Both encoders and the classifier that L_d shares between them."""
+
+    def __init__(self, settings: Settings, backbone: nn.Module, class_count: int) -> None:
+        super().__init__()
+        size = 2 * settings.sen_gru_size
+        self.speech = SpeechEncoder(40, settings.sen_conv_channels, settings.sen_gru_size, settings.sen_attention_size)
+        self.images = ImageEncoder(backbone, size)
+        self.classifier = nn.Linear(size, class_count)
+        nn.init.xavier_uniform_(self.classifier.weight)
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Weights without the backbone, which is a file of its own."""
+        return {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("images.backbone.")}
+
+    def load_own_state(self, state: dict[str, Tensor], name: str) -> None:
+        """Load `own_state` back. Raises BadInput, naming the file `name`, when it was made with other settings."""
+        own = self.own_state()
+        wrong = [k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape]
+        if wrong:
+            raise BadInput(f"{name} is from other settings: {sorted(wrong)[0]} does not fit; run 02_sen again with these settings")
+        self.load_state_dict(state, strict=False)
+
+
+def load_sen(settings: Settings, store: Store, backbone: nn.Module, path: str | Path) -> SEN:
+    """A trained SEN in eval mode from its run's weights.safetensors. Raises BadInput when that is missing or from other settings."""
+    if not Path(path).is_file():
+        raise BadInput(f"{path} does not exist: run 02_sen with this system and seed first")
+    net = SEN(settings, backbone, len(np.unique(store.image_class[store.images_of("train")])))
+    net.load_own_state(load_file(path), str(path))
+    return net.eval()
+
+
+def epoch_batches(images: np.ndarray, store: Store, batch: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """One epoch: every image once in random order with one of its captions, drawn uniformly; an incomplete batch is dropped.
+
+    Batches hold captions of similar length (sorted within eight batches' worth of the shuffled images), which halves the padding;
+    their order is then shuffled. Yields (image indices [batch], caption indices [batch]).
+    """
+    order = rng.permutation(images)
+    captions = np.array([rng.choice(store.captions_by_image[i]) for i in order])
+    lengths = store.mel_lengths[captions]
+    pool = 8 * batch
+    position = np.concatenate([start + np.argsort(lengths[start : start + pool], kind="stable") for start in range(0, len(order), pool)])
+    starts = rng.permutation(np.arange(0, len(order) - batch + 1, batch))
+    for start in starts:
+        chosen = position[start : start + batch]
+        yield order[chosen], captions[chosen]
+
+
+@torch.no_grad()
+def embed_speech(encoder: SpeechEncoder, store: Store, captions: np.ndarray, batch: int = 64) -> Tensor:
+    """Embeddings [N, D] of captions, in eval mode, in batches of similar length and given back in the order asked for."""
+    was_training = encoder.training
+    encoder.eval()
+    device = next(encoder.parameters()).device
+    order = np.argsort(store.mel_lengths[captions], kind="stable")
+    rows = []
+    for start in range(0, len(order), batch):
+        mel, lengths = pad_mels([store.mel(i) for i in captions[order[start : start + batch]]])
+        rows.append(encoder(mel.to(device), lengths).float().cpu())
+    encoder.train(was_training)
+    result = torch.empty(len(captions), rows[0].shape[1])
+    result[torch.as_tensor(order)] = torch.cat(rows)
+    return result
+
+
+def standardised(speech: Tensor, store: Store) -> tuple[Tensor, Tensor, Tensor]:
+    """Embeddings [M, D] with zero mean and unit variance a dimension over the training captions; also that mean and deviation, [D].
+
+    Ours: a unit vector of 256 has 0.06 a dimension, which the noise of the conditioning augmentation drowns.
+    """
+    training = speech[store.captions_of("train")]
+    mean, deviation = training.mean(0), training.std(0).clamp_min(1e-6)
+    return (speech - mean) / deviation, mean, deviation
+
+
+def retrieval_map(speech: Tensor, speech_labels: np.ndarray, images: Tensor, image_labels: np.ndarray) -> float:
+    """SEN's figure: spoken captions retrieve the real images of their class; mAP in percent."""
+    return 100 * mean_average_precision(speech, speech_labels, images, image_labels)
+
+
+def training_steps(steps: int | None, epochs: int, images: int, batch: int) -> int:
+    """Length of a training in steps: `steps`, or `epochs` of images // batch. Raises BadInput when one batch cannot be filled."""
+    if images < batch:
+        raise BadInput(f"a batch of {batch} needs as many training images, the data set has {images}: make the batch smaller")
+    return steps if steps is not None else epochs * (images // batch)
+
+
+def train_sen(settings: Settings, store: Store, backbone: nn.Module, features: Tensor, folder: Path, upstream: str) -> SEN:
+    """Train SEN with the matching loss, and with L_d unless the system says not (paper, section 2.1).
+
+    Adam, on one caption an image and epoch; every `sen_validate_every` steps the mAP on the validation classes is measured, and
+    the best weights are kept. Goes on from its checkpoint if there is one; equal to an uninterrupted run.
+
+    Args:
+        features: the backbone's features of all of the store's images, centre-cropped, [N, feature_size]: for validation.
+        folder: the run's directory; log.jsonl and checkpoints/ are written there.
+        upstream: fingerprint of the data and backbone.
+    Returns: the network with the best validation mAP, in eval mode, on the CPU.
+    """
+    distinctive = SEN_SYSTEMS[settings.system]["distinctive"]
+    device = runs.pick_device(settings)
+    train_images = store.images_of("train")
+    steps = training_steps(settings.sen_steps, settings.sen_epochs, len(train_images), settings.sen_batch)
+    per_epoch = len(train_images) // settings.sen_batch
+    train_classes = np.unique(store.image_class[train_images])
+    target = np.full(len(store.classes), -1)
+    target[train_classes] = np.arange(len(train_classes))
+
+    # Both systems start from the same weights and see the same batches: they differ in the loss alone.
+    runs.seed_everything(settings.seed, "sen")
+    net = SEN(settings, backbone, len(train_classes)).to(device)
+    trained = [p for p in net.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(trained, settings.sen_lr, settings.sen_betas, weight_decay=settings.sen_weight_decay)
+    best_map, best = -1.0, net.own_state()
+
+    mark = runs.fingerprint(identity(settings, "sen"), steps, upstream)
+    checkpoints = folder / "checkpoints" / mark[:12]
+    start = 0
+    if (saved := runs.load_checkpoint(checkpoints, mark)) is not None:
+        start, state = saved
+        net.load_state_dict(state["net"])
+        optimiser.load_state_dict(state["optimiser"])
+        best_map, best = state["best_map"], state["best"]
+        print(f"goes on from step {start}", flush=True)
+    log = runs.Log(folder / "log.jsonl", steps, settings.sen_batch, start)
+
+    sums: dict[str, float] = {}
+    batches: list[tuple[np.ndarray, np.ndarray]] = []
+    for step in range(start, steps):
+        epoch, position = divmod(step, per_epoch)
+        if not batches or position == 0:
+            # A batch follows from seed, epoch and position alone, so a resumed run needs no saved position.
+            batches = list(epoch_batches(train_images, store, settings.sen_batch, np.random.default_rng([settings.seed, 2, epoch])))
+        images, captions = batches[position]
+        rng = np.random.default_rng([settings.seed, 3, step])
+        for group in optimiser.param_groups:
+            group["lr"] = settings.sen_lr * lr_factor(settings.sen_lr_decay, step, steps, epoch)
+
+        net.train()
+        pictures = augment(store.images[images], settings.data_image_size, rng, settings.data_flip).to(device)
+        mel, lengths = pad_mels([store.mel(i) for i in captions])
+        labels = torch.as_tensor(target[store.image_class[images]]).to(device)
+        v = net.images(pictures)  # (B, D)
+        a = net.speech(mel.to(device), lengths)  # (B, D)
+        matching = matching_loss(v, a, labels, settings.sen_scale)
+        l_d = distinctive_loss(net.classifier, v, a, labels)
+        # L_SEN = L_match + L_d; without L_d it is still measured, never followed.
+        loss = matching + l_d if distinctive else matching
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if not torch.isfinite(loss):
+            raise RuntimeError(f"the loss of SEN is {loss.item()} at step {step}: the last checkpoint in {checkpoints} is good")
+        optimiser.step()
+        for name, value in (("matching", matching), ("L_d", l_d)):
+            sums[name] = sums.get(name, 0.0) + value.item()
+
+        done = step + 1
+        if done % settings.sen_validate_every == 0 or done == steps:
+            count = settings.sen_validate_every if done % settings.sen_validate_every == 0 else done % settings.sen_validate_every
+            val_map = validation_map(net, store, features, device)
+            log(done, **{name: value / count for name, value in sums.items()}, val_mAP=val_map)
+            sums = {}
+            if val_map > best_map:
+                best_map, best = val_map, copy.deepcopy(net.own_state())
+            state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "best_map": best_map, "best": best}
+            runs.save_checkpoint(checkpoints, done, state, mark)
+    net.load_own_state(best, "the best checkpoint")
+    return net.cpu().eval()
+
+
+def validation_map(net: SEN, store: Store, features: Tensor, device: torch.device) -> float:
+    """Retrieval mAP in percent on the validation classes, unseen in training like the test classes; 0 without any."""
+    images, captions = store.images_of("val"), store.captions_of("val")
+    if len(images) == 0:
+        return 0.0
+    with torch.no_grad():
+        v = net.images.project(features[images].to(device)).cpu()
+    a = embed_speech(net.speech, store, captions)
+    return retrieval_map(a, store.image_class[store.caption_image[captions]], v, store.image_class[images])
+
+
+def evaluate_sen(net: SEN, store: Store, features: Tensor, speech: Tensor) -> list[dict]:
+    """Retrieval on the unseen test classes: every utterance asks (ours), and the first one of each class (released protocol), with chance.
+
+    Args: features: backbone features of all images [N, feature_size]; speech: embeddings of all captions [M, D].
+    """
+    images, captions = store.images_of("test"), store.captions_of("test")
+    with torch.no_grad():
+        v = net.images.project(features[images])
+    image_labels, labels = store.image_class[images], store.image_class[store.caption_image[captions]]
+    first = np.sort(np.unique(labels, return_index=True)[1])
+    shuffled = np.random.default_rng(0).permutation(image_labels)
+    a = speech[captions]
+    return [
+        {"metric": "mAP", "value": retrieval_map(a, labels, v, image_labels), "n": len(captions), "split": "test"},
+        {"metric": "mAP released", "value": retrieval_map(a[first], labels[first], v, image_labels), "n": len(first), "split": "test"},
+        {"metric": "mAP chance", "value": retrieval_map(a, labels, v, shuffled), "n": len(captions), "split": "test"},
+        {"metric": "mAP val", "value": validation_map(net, store, features, torch.device("cpu")), "n": len(store.captions_of("val")), "split": "val"},
+    ]
+
+
+def lr_factor(decay: str, step: int, steps: int, epoch: int) -> float:
+    """Learning rate against its start: released, x0.1 every 50 epochs; linear, falling to zero from half-way; none, constant."""
+    if decay == "step":
+        return 0.1 ** (epoch // 50)
+    return min(1.0, 2 * (1 - step / steps)) if decay == "linear" else 1.0

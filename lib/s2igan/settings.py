@@ -1,0 +1,238 @@
+"""Every parameter of the study in one flat, validated, frozen object.
+
+A notebook's parameters cell, a `NAME=value` after `make study`, and a YAML file all end in `resolve`, which starts from the
+defaults below, lays the preset over them, then what the user gave, and refuses names and values that do not exist.
+The prefix of a name says which stage reads it (`data_`, `sen_`, `rdg_`, `eval_`), so a change reruns only what depends on it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from s2igan import BadInput
+
+DATASETS = ("mini-birds", "mini-flowers", "cub", "oxford", "folder")
+EMBEDDED = ("mini-birds", "mini-flowers")
+
+# The systems of the paper's tables (reference: section 4 of the method notes; Tables 1 and 2 of the paper).
+# `sen` names the speech embedding that conditions the generator.
+SEN_SYSTEMS: dict[str, dict[str, Any]] = {
+    "SEN": {"distinctive": True},
+    "SEN w/o L_d": {"distinctive": False},
+}
+RDG_SYSTEMS: dict[str, dict[str, Any]] = {
+    "S2IGAN": {"sen": "SEN", "dense": True, "relation": True},
+    "S2IGAN w/o L_d": {"sen": "SEN w/o L_d", "dense": True, "relation": True},
+}
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """The resolved parameters of one run. Sizes are pixels, lengths of training are steps (batches)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # What runs, on what, with what.
+    dataset: Literal["mini-birds", "mini-flowers", "cub", "oxford", "folder"] = "mini-flowers"
+    data_dir: str = ""  # where cub, oxford or folder data lies; the embedded sets need none
+    preset: Literal["mini", "small", "paper"] = "mini"
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = ""  # folder below results/ and data/; the preset's name by default
+    system: str = ""  # SEN_SYSTEMS or RDG_SYSTEMS, for the notebooks that train one
+    seed: Annotated[int, Field(ge=0)] = 0
+    threads: Count = 1  # torch threads of one run; the study runs as many one-thread runs side by side as there are cores
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 autocast where the device multiplies it natively
+
+    # 01_data: pictures, speech and the networks that turn a picture into features.
+    data_seed: Annotated[int, Field(ge=0)] = 0
+    data_classes: Annotated[int, Field(ge=4)] = 100  # classes drawn (embedded sets); a fifth of them is unseen in training
+    data_images_per_class: Annotated[int, Field(ge=2)] = 20  # pictures drawn a class (embedded sets)
+    data_validation: Share = 0.1  # share of the training classes held out; every choice is made on them
+    data_captions: Count = 2  # spoken captions used of each image, the first ones in file order
+    data_voices: Annotated[tuple[str, ...], Field(min_length=1)] = ("en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-gb+f4")
+    data_words_per_minute: Annotated[int, Field(ge=80, le=450)] = 230
+    data_image_size: Literal[8, 16, 32, 64, 128, 256] = 32  # the largest generated image
+    data_crop_from: Count = 38  # short side of the stored image, from which training crops `data_image_size`
+    data_flip: bool | None = None  # mirror training images; by default everything but the embedded sets, whose birds face right
+    data_backbone: Literal["standin", "inception"] = "standin"
+    data_backbone_weights: str = "imagenet"  # of Inception-v3: imagenet (fetched once), a path, or random (dry runs)
+    data_backbone_steps: Count = 400  # training steps of each stand-in network
+    data_backbone_batch: Count = 64
+
+    # 02_sen: speech embedding network.
+    sen_conv_channels: tuple[Count, Count] = (64, 128)
+    sen_gru_size: Count = 128  # of one direction; an embedding has twice as many values
+    sen_attention_size: Count = 128
+    sen_steps: int | None = Field(300, ge=1)  # None: sen_epochs decides
+    sen_epochs: Count = 150
+    sen_batch: Annotated[int, Field(ge=2)] = 64
+    sen_lr: Positive = 1e-3
+    sen_betas: tuple[Share, Share] = (0.95, 0.999)
+    sen_weight_decay: Annotated[float, Field(ge=0)] = 1e-3
+    sen_lr_decay: Literal["step", "linear"] = "linear"  # step: x0.1 every 50 epochs (released); linear: to zero from half-way
+    sen_scale: Positive = 10.0  # factor on the cosines in the matching loss
+    sen_validate_every: Count = 50  # steps between validations; the best one's weights are kept
+
+    # 03_rdg: relation-supervised densely-stacked generator.
+    rdg_width: Annotated[int, Field(ge=2, multiple_of=2)] = 64  # channels after G's first stage, halved at each later one
+    rdg_discriminator_width: Count = 16  # channels of a discriminator's first layer
+    rdg_stages: Annotated[int, Field(ge=1, le=4)] = 3
+    rdg_condition_size: Count = 64
+    rdg_noise_size: Count = 32
+    rdg_relation_size: Count = 128
+    rdg_standardise: bool = True  # zero mean and unit variance a dimension of the speech embedding, from training statistics
+    rdg_steps: int | None = Field(3000, ge=1)  # None: rdg_epochs decides
+    rdg_epochs: Count = 600
+    rdg_batch: Annotated[int, Field(ge=2)] = 32
+    rdg_lr: Positive = 5e-4
+    rdg_lr_decay: Literal["none", "linear"] = "linear"  # linear: to zero from half-way
+    rdg_betas: tuple[Share, Share] = (0.5, 0.999)
+    rdg_kl_weight: Annotated[float, Field(ge=0)] = 2.0
+    rdg_relation_weight: Annotated[float, Field(ge=0)] = 1.0
+    rdg_ema: Share = 0.999  # short runs start faster: min(rdg_ema, (1 + k) / (10 + k)) at step k
+    rdg_log_every: Count = 50
+    rdg_checkpoint_every: Count = 250  # steps
+    rdg_sample_every: Count = 500  # steps between sample grids and validation mAP
+
+    # Evaluation, at the end of 02_sen and 03_rdg.
+    eval_batch: Count = 200
+    eval_splits: Count = 10  # of the Inception Score
+
+
+# What a preset lays over the defaults above, which are those of `mini`.
+PRESETS: dict[str, dict[str, Any]] = {
+    "mini": {},
+    "small": {
+        "data_image_size": 64, "data_crop_from": 76, "data_captions": 10, "data_backbone_steps": 2000,
+        "sen_gru_size": 256, "sen_steps": 3000, "sen_batch": 128, "sen_validate_every": 300,
+        "rdg_width": 64, "rdg_discriminator_width": 32, "rdg_condition_size": 128, "rdg_noise_size": 100, "rdg_steps": 20_000, "rdg_batch": 64, "rdg_lr": 2e-4,
+        "rdg_sample_every": 2000, "rdg_checkpoint_every": 1000,
+    },
+    "paper": {
+        "data_image_size": 256, "data_crop_from": 304, "data_captions": 10, "data_backbone": "inception",
+        "sen_gru_size": 512, "sen_steps": None, "sen_batch": 128, "sen_lr_decay": "step", "sen_validate_every": 500,
+        "rdg_width": 64, "rdg_discriminator_width": 64, "rdg_condition_size": 128, "rdg_noise_size": 100, "rdg_standardise": False, "rdg_steps": None,
+        "rdg_batch": 24, "rdg_lr": 2e-4, "rdg_lr_decay": "none", "rdg_sample_every": 5000, "rdg_checkpoint_every": 1000,
+    },
+}  # fmt: skip
+
+# Which settings each stage reads. `threads` and `device` are left out on purpose: they change where a run happens, not what it is.
+_STAGE_PREFIXES = {"data": ("data_",), "sen": ("sen_", "eval_"), "rdg": ("rdg_", "eval_"), "analysis": ("eval_",)}
+
+
+def resolve(parameters: dict[str, Any]) -> Settings:
+    """Defaults, then the preset's values, then `parameters`; values may be strings as they come from a command line.
+
+    Raises BadInput, one line for the first fault: an unknown name (with the nearest known one) or a value out of range.
+    """
+    for name in parameters:
+        if name not in Settings.model_fields:
+            near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "lib/s2igan/settings.py lists all parameters"
+            raise BadInput(f"unknown parameter {name!r}: {hint}")
+    preset = parameters.get("preset", Settings.model_fields["preset"].default)
+    if preset not in PRESETS:
+        raise BadInput(f"preset {preset!r} does not exist: choose one of {', '.join(PRESETS)}")
+    values = {**PRESETS[preset], **parameters}
+    dataset = values.get("dataset", Settings.model_fields["dataset"].default)
+    if dataset not in DATASETS:
+        raise BadInput(f"dataset {dataset!r} does not exist: choose one of {', '.join(DATASETS)}")
+    for name, value in values.items():
+        if isinstance(value, str) and "tuple" in str(Settings.model_fields[name].annotation):
+            values[name] = tuple(part.strip() for part in value.split(",") if part.strip())
+        if isinstance(value, str) and value.lower() in ("none", "null"):
+            values[name] = None
+    values["study"] = values.get("study") or preset
+    if values.get("data_flip") is None:
+        values["data_flip"] = dataset not in EMBEDDED
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise BadInput(f"parameter {fault['loc'][0]!r} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}") from None
+    if settings.data_crop_from < settings.data_image_size:
+        raise BadInput(
+            f"parameter 'data_crop_from' is {settings.data_crop_from}: it must be at least data_image_size, {settings.data_image_size}"
+        )
+    if settings.data_image_size < 8 * 2 ** (settings.rdg_stages - 1):
+        raise BadInput(f"parameter 'rdg_stages' is {settings.rdg_stages}: too many for data_image_size {settings.data_image_size}, "
+                       "whose smallest stage must have at least 8 pixels")  # fmt: skip
+    known_systems = {"", *SEN_SYSTEMS, *RDG_SYSTEMS}
+    if settings.system not in known_systems:
+        raise BadInput(f"system {settings.system!r} does not exist: choose one of {', '.join([*SEN_SYSTEMS, *RDG_SYSTEMS])}")
+    return settings
+
+
+def from_notebook(namespace: dict[str, Any]) -> Settings:
+    """Settings from a notebook's globals, once its parameters cell (and papermill's injected one) has run.
+
+    Every plain value in the namespace counts as a parameter, so that a mistyped name is refused and not silently ignored.
+    """
+    plain = (bool, int, float, str, list, tuple, dict, types.NoneType)
+    jupyter = {"In", "Out", "exit", "quit"}
+    given = {k: v for k, v in namespace.items() if isinstance(v, plain) and not k.startswith("_") and k not in jupyter}
+    return resolve(given)
+
+
+def from_yaml(path: str | Path) -> dict[str, Any]:
+    """Parameters written as `name: value` lines. Raises BadInput if the file is missing or is no such mapping."""
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"parameter file {path} does not exist")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise BadInput(f"parameter file {path} is no YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise BadInput(f"parameter file {path} must hold 'name: value' lines")
+    return values
+
+
+def of_stage(settings: Settings, stage: str) -> dict[str, Any]:
+    """The settings that a stage (data, sen, rdg, analysis) reads: those whose change means another result."""
+    common = ["dataset", "preset", "study"]
+    if stage == "data":
+        common += ["data_dir"]
+    if stage in ("sen", "rdg"):
+        common += ["system", "seed", "precision"]
+    if stage in ("sen", "rdg"):
+        common += ["data_image_size", "data_flip"]
+    values = settings.model_dump(mode="json")
+    prefixes = _STAGE_PREFIXES[stage]
+    return {name: value for name, value in values.items() if name in common or name.startswith(prefixes)}
+
+
+def identity(settings: Settings, stage: str) -> dict[str, Any]:
+    """The settings that make a checkpoint what it is: not the study's name, nor how often a run is logged, saved or sampled."""
+    skip = ("eval_", "rdg_checkpoint_every", "rdg_log_every", "rdg_sample_every", "study")
+    return {name: value for name, value in of_stage(settings, stage).items() if not name.startswith(skip)}
+
+
+def slug(system: str) -> str:
+    """A system's name as part of a folder name: 'S2IGAN w/o L_d' -> 's2igan-wo-ld'."""
+    return re.sub(r"[^a-z0-9]+", "-", system.lower().replace("w/o", "wo").replace("l_d", "ld")).strip("-")
+
+
+def run_dir(settings: Settings, stage: str, system: str = "", seed: int | None = None, root: str | Path = ".") -> Path:
+    """`results/<study>/<dataset>/<stage>-<system>-seed<k>`; the data stage is `data-store-seed<k>`, the analysis `analysis`."""
+    base = Path(root) / "results" / settings.study / settings.dataset
+    if stage == "data":
+        return base / f"data-store-seed{settings.data_seed}"
+    if stage == "analysis":
+        return base / "analysis"
+    return base / f"{stage}-{slug(system or settings.system)}-seed{settings.seed if seed is None else seed}"
+
+
+def store_dir(settings: Settings, root: str | Path = ".") -> Path:
+    """`data/<study>/<dataset>`: the memory-mapped images and log-mels that every run reads."""
+    return Path(root) / "data" / settings.study / settings.dataset

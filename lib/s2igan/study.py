@@ -1,0 +1,117 @@
+"""Which runs a study consists of, from the names and values that a user gave: read by `python -m s2igan study` and the Snakefile."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from s2igan import BadInput, settings
+from s2igan.settings import RDG_SYSTEMS, SEN_SYSTEMS, Settings
+
+DEFAULTS = {"datasets": "mini-flowers", "seeds": "0", "systems": ""}
+DEFAULTS_FULL = {"datasets": "mini-birds,mini-flowers", "seeds": "0,1,2", "systems": ""}
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Every system with every seed on every data set."""
+
+    name: str  # the folder below results/ and data/
+    of: dict[str, Settings]  # a data set's settings; system and seed are those of the single run
+    seeds: tuple[int, ...]
+    sen: tuple[str, ...]  # systems, as named in SEN_SYSTEMS
+    rdg: tuple[str, ...]  # and in RDG_SYSTEMS
+
+
+def plan(given: dict[str, Any]) -> Study:
+    """Reads datasets, seeds and systems (one or several, in any case) and hands the rest to settings.resolve.
+
+    Raises BadInput, one line for the first fault.
+    """
+    given = {**DEFAULTS, **in_plural(given)}
+    datasets, seeds, systems = (as_list(given.pop(name)) for name in ("datasets", "seeds", "systems"))
+    by_slug = {settings.slug(system): system for system in [*SEN_SYSTEMS, *RDG_SYSTEMS]}
+    for system in systems:
+        if settings.slug(system) not in by_slug:
+            raise BadInput(f"system {system!r} does not exist: choose some of {', '.join(by_slug.values())}")
+    chosen = {by_slug[settings.slug(system)] for system in systems} or set(by_slug.values())
+    chosen |= {RDG_SYSTEMS[system]["sen"] for system in chosen if system in RDG_SYSTEMS}
+    of = {}
+    for dataset in datasets:
+        values = {**given, "dataset": dataset}
+        if dataset in settings.EMBEDDED:
+            values.pop("data_dir", None)
+        of[dataset] = settings.resolve(values)
+    for seed in seeds:
+        if not seed.isdecimal():
+            raise BadInput(f"parameter 'seeds' is {seed!r}: it must be whole numbers from 0 on, such as 0,1,2")
+    if not of or not seeds:
+        raise BadInput(f"parameter {'seeds' if of else 'datasets'!r} is empty")
+    return Study(
+        name=next(iter(of.values())).study,
+        of=of,
+        seeds=tuple(dict.fromkeys(int(seed) for seed in seeds)),
+        sen=tuple(system for system in SEN_SYSTEMS if system in chosen),
+        rdg=tuple(system for system in RDG_SYSTEMS if system in chosen),
+    )
+
+
+def in_plural(given: dict[str, Any]) -> dict[str, Any]:
+    """Names in lower case; dataset, seed and system count as datasets, seeds and systems, so that one overrides the other."""
+    plural = {"dataset": "datasets", "seed": "seeds", "system": "systems"}
+    return {plural.get(name.lower(), name.lower()): value for name, value in given.items()}
+
+
+def as_list(value: Any) -> list[str]:
+    """'a, b' or ['a', 'b'] or 0 as a list of strings."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def check_folders(study: Study) -> None:
+    """Raises BadInput if a data set that is not built in has no folder."""
+    for dataset, values in study.of.items():
+        if dataset not in settings.EMBEDDED and not values.data_dir:
+            raise BadInput(f"data set {dataset} needs its folder: give DATA_DIR=path (data/README.md says what it must hold)")
+        if values.data_dir and not Path(values.data_dir).expanduser().is_dir():
+            raise BadInput(f"data folder {values.data_dir} does not exist")
+
+
+def notebook_parameters(values: Settings, stage: str, threads: int = 1) -> str:
+    """What a stage's notebook is given, as JSON: all settings that it or a stage before it reads, and where it runs."""
+    stages = {"data": ["data"], "sen": ["data", "sen"], "rdg": ["data", "sen", "rdg"], "analysis": ["data", "sen", "rdg", "analysis"]}
+    resolved: dict[str, Any] = {}
+    for name in stages[stage]:
+        resolved.update(settings.of_stage(values, name))
+    return json.dumps({**resolved, "threads": threads, "device": values.device})
+
+
+def source_digest(notebook: Path, modules: Iterable[Path]) -> str:
+    """Changes when the code of a notebook or of a module does; not with its comments, its layout or a notebook's prose."""
+    cells = json.loads(notebook.read_text())["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    sources += [path.read_text() for path in modules]
+    digest = hashlib.sha256()
+    for source in sources:
+        try:
+            digest.update(ast.dump(ast.parse(source)).encode())
+        except SyntaxError:  # a notebook's % line
+            digest.update(source.encode())
+    return digest.hexdigest()
+
+
+def folder_digest(folder: str) -> str:
+    """Changes when a file below `folder` is added, removed or written; '' for no folder."""
+    digest = hashlib.sha256()
+    for where, folders, names in os.walk(folder) if folder else ():
+        folders.sort()
+        for name in sorted(names):
+            state = os.stat(os.path.join(where, name))
+            digest.update(f"{os.path.relpath(where, folder)}/{name} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest() if folder else ""

@@ -1,0 +1,139 @@
+"""The embedded data sets: rules of the classes, sentences, pictures and files. Nothing is downloaded or spoken."""
+
+import csv
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageChops
+from s2igan import BadInput
+from s2igan.embedded import ATTRIBUTES, COLOURS, choose_classes, describe, draw_image, write_dataset
+
+DATASETS = sorted(ATTRIBUTES)
+SMALL = {"classes": 6, "images_per_class": 2, "captions_per_image": 2, "progress": lambda line: None}
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_classes_differ_and_test_values_were_seen(dataset: str) -> None:
+    for count, seed in ((5, 0), (20, 1), (100, 2)):
+        classes = choose_classes(dataset, count, np.random.default_rng(seed))
+        train, test = classes[: count - count // 5], classes[count - count // 5 :]
+        assert len(classes) == count
+        assert min(sum(a[name] != b[name] for name in a) for a, b in combinations(classes, 2)) >= 3
+        assert all(value in {c[name] for c in train} for attributes in test for name, value in attributes.items())
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_captions_have_a_fair_length_and_vary(dataset: str) -> None:
+    classes, rng = choose_classes(dataset, 20, np.random.default_rng(0)), np.random.default_rng(1)
+    sentences = [describe(dataset, classes[i % 20], rng) for i in range(1000)]
+    assert all(7 <= len(sentence.split()) <= 13 for sentence in sentences)
+    assert not any(wrong in f" {sentence} " for sentence in sentences for wrong in (" none ", " a no ", " a orange ", " an red ", "  "))
+    assert len({describe(dataset, classes[0], rng) for _ in range(100)}) > 60
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_one_changed_value_changes_one_word(dataset: str) -> None:
+    start = choose_classes(dataset, 5, np.random.default_rng(0))[0]
+    for seed in range(20):
+        for name, values in ATTRIBUTES[dataset].items():
+            plain = [describe(dataset, {**start, name: value}, np.random.default_rng(seed), must=(name,)) for value in values]
+            assert len(set(plain)) == len(values)  # the value is always said
+            # Without articles, which follow the word, the sentences are equal but for one word.
+            stripped = [[word for word in sentence.replace(",", "").split() if word not in ("a", "an")] for sentence in plain]
+            for one, other in combinations(stripped, 2):
+                assert len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
+
+
+def test_articles_follow_the_value() -> None:
+    flower = choose_classes("mini-flowers", 5, np.random.default_rng(0))[0]
+    for value, said in (("orange", "an orange "), ("white", "a white "), ("yellow", "a yellow ")):
+        sentence = describe("mini-flowers", {**flower, "colour": "blue", "centre": value}, np.random.default_rng(3), must=("centre",))
+        assert said in sentence
+
+
+@pytest.mark.parametrize("colour", ATTRIBUTES["mini-flowers"]["colour"])
+def test_the_petals_have_their_colour(colour: str) -> None:
+    plain = {"petals": "five", "shape": "round", "centre": "black", "ring": "none", "stamens": "none", "leaves": "none"}
+    pixels = np.asarray(draw_image("mini-flowers", {**plain, "colour": colour}, np.random.default_rng(0)), dtype=float)
+    names = ["red", "orange", "yellow", "white", "pink", "purple", "blue", "turquoise", "maroon"]
+    middle = pixels[14:46, 16:48].reshape(-1, 3)
+    nearest = np.argmin(((middle[:, None] - np.array([COLOURS[name] for name in names])) ** 2).sum(-1), axis=1)
+    # Dark centre and gaps apart, no other colour comes near as often.
+    bright = middle.max(1) > 90
+    assert Counter(names[i] for i in nearest[bright]).most_common(1)[0][0] == colour
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_pictures_vary_within_a_class(dataset: str) -> None:
+    attributes = choose_classes(dataset, 5, np.random.default_rng(0))[0]
+    one, other, again = (draw_image(dataset, attributes, np.random.default_rng(seed), size=48) for seed in (0, 1, 0))
+    assert one.size == (48, 48) and one.mode == "RGB"
+    assert one.tobytes() == again.tobytes() != other.tobytes()
+
+
+@pytest.mark.parametrize(("dataset", "change"), [("mini-flowers", {"colour": "red"}), ("mini-birds", {"body": "red", "wing": "red"})])
+def test_a_changed_colour_moves_nothing_and_the_object_is_large_with_a_margin(dataset: str, change: dict[str, str]) -> None:
+    start = choose_classes(dataset, 5, np.random.default_rng(0))[0]
+    paint = {name: "blue" for name in change}
+    for seed in range(20):
+        for size in ATTRIBUTES[dataset].get("size", ("",)):
+            both = (draw_image(dataset, {**start, **new, "size": size}, np.random.default_rng(seed)) for new in (change, paint))
+            left, top, right, bottom = ImageChops.difference(*both).getbbox()
+            assert min(left, top, 64 - right, 64 - bottom) >= 2
+            assert max(right - left, bottom - top) >= 0.45 * 64
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_folder_is_complete_and_the_same_for_any_number_of_workers(dataset: str, tmp_path: Path) -> None:
+    for name, workers in (("one", 1), ("two", 2)):
+        write_dataset(dataset, tmp_path / name, seed=7, workers=workers, **SMALL)
+    one = tree(tmp_path / "one")
+    assert one == tree(tmp_path / "two")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]  # nothing temporary is left
+
+    train, test = (one[f"{part}_classes.txt"].decode().split() for part in ("train", "test"))
+    assert (len(train), len(test)) == (5, 1)
+    assert sorted(train + test) == sorted(path.name for path in (tmp_path / "one" / "images").iterdir())
+    with open(tmp_path / "one" / "attributes.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["class"] for row in rows] == train + test
+    assert list(rows[0]) == ["class", *ATTRIBUTES[dataset]]
+    pictures = sorted((tmp_path / "one" / "images").rglob("*.png"))
+    assert len(pictures) == 12
+    for picture in pictures:
+        captions = tmp_path / "one" / "captions" / picture.parent.name / f"{picture.stem}.txt"
+        assert len(captions.read_text(encoding="utf-8").splitlines()) == 2
+        assert Image.open(picture).size == (64, 64)
+
+
+def test_another_seed_is_another_data_set(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_dataset("mini-birds", tmp_path / str(seed), seed=seed, workers=1, **SMALL)
+    assert tree(tmp_path / "0")["attributes.csv"] != tree(tmp_path / "1")["attributes.csv"]
+
+
+def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    cases = [
+        ({"dataset": "mini-fish"}, "mini-birds"), ({"classes": 3}, "classes: 3"), ({"classes": 100_000_000}, "ask for fewer"),
+        ({"images_per_class": 0}, "images_per_class"), ({"workers": 0}, "workers"), ({"seed": -1}, "seed"), ({"size": 4}, "size"),
+        ({"out": tmp_path / "full"}, "not an empty folder"),
+    ]  # fmt: skip
+    for changed, words in cases:
+        with pytest.raises(BadInput, match=words) as caught:
+            write_dataset(**{"dataset": "mini-flowers", "out": tmp_path / "new", **changed})
+        assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+    flower = choose_classes("mini-flowers", 5, np.random.default_rng(0))[0]
+    with pytest.raises(BadInput, match="colour of mini-flowers is 'beige'"):
+        draw_image("mini-flowers", {**flower, "colour": "beige"}, np.random.default_rng(0))
+    with pytest.raises(BadInput, match="no attribute 'beak'"):
+        describe("mini-flowers", flower, np.random.default_rng(0), must=("beak",))

@@ -1,0 +1,85 @@
+"""Parameters: defaults, presets, what a user gave, and the line that refuses it."""
+
+import pytest
+
+from s2igan import BadInput, settings
+
+
+def test_defaults_are_those_of_mini():
+    assert settings.resolve({}) == settings.resolve({"preset": "mini"})
+    assert settings.resolve({}).study == "mini"
+
+
+def test_user_overrides_preset_overrides_default():
+    paper = settings.resolve({"preset": "paper", "rdg_batch": "7"})
+    assert (paper.data_image_size, paper.rdg_width, paper.rdg_batch) == (256, 64, 7)
+    assert paper.sen_steps is None  # the paper counts epochs
+
+
+def test_strings_as_a_command_line_gives_them():
+    given = {"sen_betas": "0.5, 0.9", "data_voices": "en-us,en-gb", "rdg_steps": "none", "rdg_standardise": "false", "seed": "3"}
+    resolved = settings.resolve(given)
+    assert resolved.sen_betas == (0.5, 0.9)
+    assert resolved.data_voices == ("en-us", "en-gb")
+    assert (resolved.rdg_steps, resolved.rdg_standardise, resolved.seed) == (None, False, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"rdg_step": 5}, "did you mean 'rdg_steps'"),
+        ({"zzzzz": 5}, "unknown parameter 'zzzzz'"),
+        ({"dataset": "birds"}, "mini-birds, mini-flowers, cub, oxford, folder"),
+        ({"preset": "huge"}, "mini, small, paper"),
+        ({"system": "GAN"}, "S2IGAN w/o L_d"),
+        ({"rdg_batch": 1}, "'rdg_batch' is 1"),
+        ({"rdg_lr": "fast"}, "'rdg_lr' is 'fast'"),
+        ({"study": "../up"}, "'study'"),
+        ({"data_crop_from": 16}, "at least data_image_size, 32"),
+        ({"data_image_size": 16, "rdg_stages": 3}, "'rdg_stages' is 3"),
+    ],
+)
+def test_bad_values_get_one_line(given, said):
+    with pytest.raises(BadInput) as error:
+        settings.resolve(given)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_notebook_refuses_a_mistyped_name_and_ignores_the_rest():
+    assert settings.from_notebook({"seed": 4, "_private": 1, "In": [], "settings": settings, "resolve": settings.resolve}).seed == 4
+    with pytest.raises(BadInput, match="sen_steps"):
+        settings.from_notebook({"sen_stepz": 4})
+
+
+def test_yaml(tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text("rdg_steps: 5\ndataset: mini-birds\n")
+    assert settings.from_yaml(path) == {"rdg_steps": 5, "dataset": "mini-birds"}
+    for text, said in [("- a\n", "name: value"), ("a: [", "no YAML")]:
+        path.write_text(text)
+        with pytest.raises(BadInput, match=said):
+            settings.from_yaml(path)
+    with pytest.raises(BadInput, match="does not exist"):
+        settings.from_yaml(tmp_path / "none.yaml")
+
+
+def test_a_stage_reads_its_own_settings_only():
+    base = settings.resolve({})
+    changed = {"data": {"data_voices": "en-us"}, "sen": {"sen_lr": 0.1}, "rdg": {"rdg_kl_weight": 1}}
+    for owner, given in changed.items():
+        other = settings.resolve(given)
+        differ = {stage for stage in changed if settings.of_stage(base, stage) != settings.of_stage(other, stage)}
+        assert differ == {owner}
+    elsewhere = settings.resolve({"threads": 2, "device": "cpu"})
+    assert all(settings.of_stage(base, stage) == settings.of_stage(elsewhere, stage) for stage in changed)
+
+
+def test_folders_of_runs():
+    values = settings.resolve({"dataset": "mini-birds", "system": "S2IGAN w/o L_d", "seed": 2})
+    assert settings.run_dir(values, "rdg").as_posix() == "results/mini/mini-birds/rdg-s2igan-wo-ld-seed2"
+    assert settings.run_dir(values, "sen", system="SEN").name == "sen-sen-seed2"
+    assert settings.run_dir(values, "analysis", root="/x").as_posix() == "/x/results/mini/mini-birds/analysis"
+    assert settings.store_dir(values).as_posix() == "data/mini/mini-birds"
+    slugs = [settings.slug(system) for system in [*settings.SEN_SYSTEMS, *settings.RDG_SYSTEMS]]
+    assert len(set(slugs)) == len(slugs)

@@ -1,0 +1,214 @@
+"""Log-mel features against their written definition; spoken captions and recordings."""
+
+import hashlib
+import subprocess
+import sys
+import types
+import urllib.error
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import torchaudio
+from s2igan import BadInput, speech
+from s2igan.speech import log_mel, read_audio, speak
+
+TEXTS = ["a small bird with a red crown", "this flower has five yellow petals"]
+VOICES = ("en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-gb+f4", "en-us+whisper", "en-gb+caleb")
+
+
+def noise(n: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(n, generator=torch.Generator().manual_seed(seed)) - 0.5
+
+
+def digest(waveforms: list[torch.Tensor]) -> list[str]:
+    return [hashlib.sha256(waveform.numpy().tobytes()).hexdigest() for waveform in waveforms]
+
+
+def slaney_bank() -> np.ndarray:
+    """(40, 276), band by band and bin by bin from the formula."""
+    step = np.log(6.4) / 27
+    top = 15 + np.log(11025 / 1000) / step
+    mels = [top * i / 41 for i in range(42)]
+    hertz = [m * 200 / 3 if m < 15 else 1000 * np.exp(step * (m - 15)) for m in mels]
+    bank = np.zeros((40, 276))
+    for band in range(40):
+        low, centre, high = hertz[band : band + 3]
+        for k in range(276):
+            f = k * 22050 / 551
+            if low < f <= centre:
+                bank[band, k] = (f - low) / (centre - low)
+            elif centre < f < high:
+                bank[band, k] = (high - f) / (high - centre)
+        bank[band] *= 2 / (high - low)
+    return bank
+
+
+def defined(x: np.ndarray) -> np.ndarray:
+    """The definition written out: every frame's DFT as a sum, in double precision."""
+    k, m = np.arange(276)[:, None], np.arange(551)
+    dft = np.exp(-2j * np.pi * k * m / 551) * (0.5 - 0.5 * np.cos(2 * np.pi * m / 551))
+    n = len(x)
+    frames = []
+    for t in range(1 + n // 220):
+        at = np.abs(np.arange(220 * t - 275, 220 * t + 276))  # reflected at the start
+        at = np.where(at > n - 1, 2 * (n - 1) - at, at)  # and at the end
+        frames.append(np.log(slaney_bank() @ np.abs(dft @ x[at]) ** 2 + 1e-6))
+    mel = np.array(frames)
+    return (mel - mel.mean(0)) / (mel.std(0) + 1e-16)
+
+
+@pytest.mark.parametrize("n", [3300, 4001, 11000])  # the shortest; any; a multiple of the hop
+def test_log_mel_is_the_definition(n):
+    x = noise(n) * torch.linspace(0, 1, n) ** 4  # from silence, where ln(mel + 1e-6) matters, to loud
+    mel = log_mel(x)
+    assert mel.dtype == torch.float32 and mel.shape == (1 + n // 220, 40)
+    np.testing.assert_allclose(mel, defined(x.double().numpy()), atol=1e-5)
+
+
+def test_log_mel_agrees_with_torch_stft_on_speech():
+    (x,) = speak(TEXTS[:1])
+    assert len(x) % 220  # where it divides, torch.stft makes one frame fewer than the definition
+    window = torch.hann_window(551, dtype=torch.float64)
+    power = torch.stft(x.double(), 551, 220, 551, window, center=True, pad_mode="reflect", return_complex=True).abs() ** 2
+    mel = torch.log(torch.from_numpy(slaney_bank()) @ power + 1e-6)
+    mel = (mel - mel.mean(1, keepdim=True)) / (mel.std(1, correction=0, keepdim=True) + 1e-16)
+    torch.testing.assert_close(log_mel(x), mel.T.float(), atol=1e-4, rtol=0)
+
+
+def test_other_rates_are_resampled_first():
+    x = noise(16_000)
+    torch.testing.assert_close(log_mel(x, 16_000), log_mel(torchaudio.functional.resample(x, 16_000, 22_050)))
+    assert len(log_mel(x, 16_000)) == 1 + 22_050 // 220
+
+
+@pytest.mark.parametrize(
+    ("waveform", "line"),
+    [
+        (torch.zeros(0), "empty"),
+        (torch.zeros(22_050), "silent"),
+        (torch.full((22_050,), 0.25), "silent"),
+        (noise(3299), "too short.*at least 150 ms"),
+        (noise(5000).index_fill(0, torch.tensor([7]), float("nan")), "not finite"),
+        (torch.zeros(2, 22_050), "one row of floats"),
+        (torch.zeros(22_050, dtype=torch.int16), "one row of floats"),
+    ],
+)
+def test_useless_audio_is_refused(waveform, line):
+    with pytest.raises(BadInput, match=line):
+        log_mel(waveform)
+
+
+@pytest.mark.parametrize("voice", VOICES)
+def test_speech_does_not_depend_on_what_came_before(voice):
+    first = digest(speak(TEXTS, voice))
+    speak(["something else in between"], "en-us+croak")
+    torch.rand(1)
+    assert digest(speak(TEXTS[::-1], voice))[::-1] == first
+    assert len(set(first)) == 2
+
+
+def test_speech_is_the_same_in_another_process():
+    program = (
+        "import sys, hashlib; from s2igan.speech import speak\n"
+        "for voice in sys.argv[:1:-1]: print(hashlib.sha256(speak([sys.argv[1]], voice)[0].numpy().tobytes()).hexdigest())"
+    )
+    command = [sys.executable, "-c", program, TEXTS[0], *VOICES]
+    there = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()  # the voices last to first
+    assert there[::-1] == [d for voice in VOICES for d in digest(speak(TEXTS[:1], voice))]
+
+
+def test_speech_is_speech():
+    waveforms = [speak(TEXTS[:1], voice)[0] for voice in VOICES]
+    for waveform in waveforms:
+        assert waveform.dtype == torch.float32 and waveform.ndim == 1
+        assert 1 < len(waveform) / 22_050 < 4  # six words
+        assert 0.1 < waveform.abs().max() <= 1
+    assert len(set(digest(waveforms))) == len(VOICES)
+    slow, fast = (speak(TEXTS[:1], words_per_minute=rate)[0] for rate in (120, 300))
+    assert len(slow) > 1.5 * len(fast)
+    assert speak([]) == []
+
+
+def test_language_codes_find_their_voice():
+    languages, variants = speech.espeak_voices()
+    assert languages["en-gb"] == languages["en"] == "gmw/en" and "f3" in variants
+    assert digest(speak(TEXTS[:1], "EN-GB")) == digest(speak(TEXTS[:1], "en"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"texts": ["a"], "engine": "festival"}, "'festival' does not exist.*espeak, tacotron2"),
+        ({"texts": ["a"], "voice": "en-uk"}, "'en-uk' does not exist.*en-gb, "),
+        ({"texts": ["a"], "voice": "en-us+f9"}, "'en-us\\+f9' does not exist.*f1, f2, "),
+        ({"texts": ["a"], "voice": "en-gb", "engine": "tacotron2"}, "tacotron2 has en-us"),
+        ({"texts": ["a"], "words_per_minute": 20}, "between 80 and 450"),
+        ({"texts": ["good", " ... "]}, "nothing to speak"),
+    ],
+)
+def test_speak_refuses(arguments, line):
+    with pytest.raises(BadInput, match=line):
+        speak(**arguments)
+
+
+def test_tacotron2_without_its_weights_says_where_they_go(monkeypatch):
+    def offline():
+        raise urllib.error.URLError("no route to host")
+
+    bundle = types.SimpleNamespace(get_tacotron2=offline)
+    monkeypatch.setattr(torchaudio.pipelines, "TACOTRON2_WAVERNN_CHAR_LJSPEECH", bundle)
+    with pytest.raises(BadInput, match=r"download\.pytorch\.org.*checkpoints.*no route to host.*espeak"):
+        speak(["a bird"], engine="tacotron2")
+
+
+def test_tacotron2_is_called_as_torchaudio_documents(monkeypatch):
+    class Network(torch.nn.Module):
+        sample_rate = 22_050
+
+        def infer(self, tokens, lengths):
+            return torch.rand(1, 80, 30 + tokens.shape[1]), lengths + 30, None  # random, as dropout makes it
+
+        def forward(self, spectrogram, lengths):
+            return spectrogram[:, :1].repeat_interleave(256, 2)[:, 0], lengths * 256
+
+    real = torchaudio.pipelines.TACOTRON2_GRIFFINLIM_CHAR_LJSPEECH
+    bundle = types.SimpleNamespace(get_tacotron2=Network, get_vocoder=Network, get_text_processor=real.get_text_processor)
+    monkeypatch.setattr(torchaudio.pipelines, "TACOTRON2_GRIFFINLIM_CHAR_LJSPEECH", bundle)
+    one, two = speak(["a bird", "a blue bird"], "en-us-griffinlim", "tacotron2")
+    assert (len(one), len(two)) == ((30 + 6) * 256, (30 + 11) * 256)
+    torch.testing.assert_close(speak(["a blue bird"], "en-us-griffinlim", "tacotron2")[0], two, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg"])
+def test_recordings_become_mono_22050(tmp_path, ending):
+    time = np.arange(44_100) / 44_100
+    left, right = 0.4 * np.sin(2 * np.pi * 440 * time), 0.2 * np.sin(2 * np.pi * 440 * time)
+    soundfile.write(tmp_path / f"a.{ending}", np.stack([left, right], 1), 44_100)
+    waveform = read_audio(tmp_path / f"a.{ending}")
+    assert waveform.dtype == torch.float32 and waveform.shape == (22_050,)
+    mixed = 0.3 * torch.sin(2 * torch.pi * 440 * torch.arange(22_050) / 22_050)
+    error = (waveform - mixed)[1000:-1000].abs().max()
+    assert error < (0.05 if ending == "ogg" else 1e-3)
+
+
+def test_a_wav_at_22050_is_read_as_it_is(tmp_path):
+    x = (noise(5000) * 32768).round() / 32768
+    soundfile.write(tmp_path / "a.wav", x.numpy(), 22_050)
+    torch.testing.assert_close(read_audio(tmp_path / "a.wav"), x, atol=0, rtol=0)
+
+
+def test_useless_recordings_are_named(tmp_path):
+    for name, samples in {"empty": np.zeros(0), "silent": np.zeros(9000), "too short": np.ones(1000)}.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, 22_050)
+        with pytest.raises(BadInput, match=f"{name}.wav is {name}"):
+            read_audio(tmp_path / f"{name}.wav")
+    (tmp_path / "zero.wav").touch()
+    (tmp_path / "text.flac").write_text("no audio")
+    with pytest.raises(BadInput, match=r"zero.wav is empty: it has zero bytes"):
+        read_audio(tmp_path / "zero.wav")
+    with pytest.raises(BadInput, match=r"text.flac cannot be read"):
+        read_audio(tmp_path / "text.flac")
+    with pytest.raises(BadInput, match=r"none.wav does not exist"):
+        read_audio(tmp_path / "none.wav")

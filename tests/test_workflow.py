@@ -1,0 +1,380 @@
+"""The workflow: dependency lists, the study's plan, what reruns when, stopping, and what a run leaves. Notebooks here are stubs."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+import torch
+import yaml
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+
+from s2igan import BadInput, runs, settings, study
+from s2igan.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+# ---- the dependency lists --------------------------------------------------------------------------------------------------------
+
+
+def locked() -> list[Requirement]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    return [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def test_lock_holds_exact_versions_and_no_addresses():
+    assert "://" not in (ROOT / "requirements.lock").read_text()
+    for requirement in locked():
+        assert re.fullmatch(r"==[^*,]+", str(requirement.specifier)), requirement
+        assert requirement.url is None
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_lock_has_every_dependency_in_range(python):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    where = {"python_version": python, "python_full_version": f"{python}.5", "sys_platform": "linux", "platform_machine": "x86_64"}
+    versions = {}
+    for requirement in locked():
+        if requirement.marker is None or Marker(str(requirement.marker)).evaluate(where):
+            assert requirement.name not in versions, f"{requirement.name} is locked twice for Python {python}"
+            versions[requirement.name] = str(requirement.specifier).removeprefix("==")
+    for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(versions[wanted.name]), f"{line}, but {versions[wanted.name]} is locked for Python {python}"
+
+
+def test_conda_installs_the_lock_and_nothing_else():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    python, pip, section = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert python.removeprefix("python ") == project["requires-python"]
+    assert pip == "pip"
+    assert section == {"pip": ["-r requirements.lock", "-e ."]}
+
+
+# ---- the plan of a study ---------------------------------------------------------------------------------------------------------
+
+
+def test_plan():
+    default = study.plan({})
+    assert (list(default.of), default.seeds) == (["mini-flowers"], (0,))
+    assert default.sen == tuple(settings.SEN_SYSTEMS)
+    assert default.rdg == tuple(settings.RDG_SYSTEMS)
+    some = study.plan({"DATASETS": "mini-birds, mini-flowers", "SEED": 3, "systems": "s2igan WO l_d", "RDG_Steps": "5"})
+    assert (list(some.of), some.seeds, some.sen, some.rdg) == (["mini-birds", "mini-flowers"], (3,), ("SEN w/o L_d",), ("S2IGAN w/o L_d",))
+    assert {values.rdg_steps for values in some.of.values()} == {5}
+
+
+def test_the_folder_of_one_data_set_is_not_a_parameter_of_another():
+    of = study.plan({"datasets": "mini-birds,cub", "data_dir": "/photographs"}).of
+    assert (of["mini-birds"].data_dir, of["cub"].data_dir) == ("", "/photographs")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["DATASET=mini-bird"], "choose one of mini-birds, mini-flowers, cub, oxford, folder"),
+        (["RDG_STEP=5"], "did you mean 'rdg_steps'"),
+        (["RDG_STEPS=many"], "'rdg_steps' is 'many'"),
+        (["RDG_STEPS="], "'rdg_steps' is ''"),
+        (["SEEDS=0,one"], "'seeds' is 'one'"),
+        (["SEEDS="], "'seeds' is empty"),
+        (["SYSTEMS=S2IGAN,GAN"], "system 'GAN' does not exist"),
+        (["CORES=0"], "'cores' is '0'"),
+        (["PARAMS=none.yaml"], "none.yaml does not exist"),
+        (["DATASET=cub"], "give DATA_DIR"),
+        (["DATASET=cub", "DATA_DIR=nowhere"], "nowhere does not exist"),
+        (["no_such_name_in_the_environment"], "is no NAME=value"),
+    ],
+)
+def test_bad_input_to_a_study_is_one_line_before_anything_is_written(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- what reruns when ------------------------------------------------------------------------------------------------------------
+
+SETUP = """
+import os, sys, time
+from pathlib import Path
+import s2igan
+from s2igan import settings as names
+settings = s2igan.settings.from_notebook(globals())
+def leave(folder, *files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        (folder / file).write_text(f"{file}\\n")
+"""
+STUBS = {
+    "01_data": """
+leave(names.store_dir(settings), "index.json", "images.npy", "mels.npy", "mel_offsets.npy")
+leave(names.run_dir(settings, "data"), "backbone.safetensors", "evaluator.safetensors", "metrics.json")
+""",
+    "02_sen": 'leave(names.run_dir(settings, "sen"), "weights.safetensors", "embeddings.safetensors", "metrics.json")',
+    "03_rdg": """
+print("step 1/2", sys.executable, os.environ["PYTHONHASHSEED"], os.environ["OMP_NUM_THREADS"])
+if settings.rdg_steps == 13:
+    raise s2igan.BadInput("thirteen steps bring bad luck")
+if settings.rdg_steps == 60:
+    time.sleep(60)
+leave(names.run_dir(settings, "rdg"), "weights.safetensors", "samples.png", "metrics.json")
+""",
+    "04_analysis": 'leave(names.run_dir(settings, "analysis"), "metrics.csv", "table.md", "curves.png")',
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A tree of the real Snakefile and stub notebooks, in which the study has been run for one system."""
+    root = tmp_path_factory.mktemp("project")
+    shutil.copy(ROOT / "Snakefile", root)
+    (root / "notebooks").mkdir()
+    for name, code in STUBS.items():
+        parameters = nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]})
+        cells = [nbformat.v4.new_markdown_cell("# A stub"), parameters, nbformat.v4.new_code_cell(SETUP + code)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "notebooks" / f"{name}.ipynb")
+    ran = call(root)
+    assert ran.returncode == 0, ran.stderr
+    (root / "first.txt").write_text(ran.stdout)
+    return root
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "s2igan", "study", "SYSTEMS=S2IGAN", "CORES=2", *words]
+
+
+def call(root: Path, *words: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command(*words), cwd=root, capture_output=True, text=True, timeout=120)
+
+
+def would_run(root: Path, *words: str) -> list[str]:
+    """The jobs of a dry run, such as 'rdg mini-flowers s2igan 0'."""
+    ran = call(root, "DRY=1", *words)
+    assert ran.returncode == 0, ran.stderr
+    return sorted(re.findall(r"would run (.*?) \(", ran.stdout))
+
+
+def rewrite(notebook: Path, kind: str, text: str) -> None:
+    """Adds `text` to the last cell of a kind."""
+    content = nbformat.read(notebook, 4)
+    next(cell for cell in reversed(content.cells) if cell.cell_type == kind).source += text
+    nbformat.write(content, notebook)
+
+
+SEN, RDG, ANALYSIS = "sen mini-flowers sen 0", "rdg mini-flowers s2igan 0", "analysis mini-flowers "
+
+
+def test_first_run_shows_plain_lines_the_table_and_where_things_are(project):
+    shown = (project / "first.txt").read_text()
+    assert f"[rdg s2igan seed0] step 1/2 {sys.executable} 0 1\n" in shown
+    assert "table.md\n" in shown  # what the stub wrote into it
+    assert "results/mini/mini-flowers/analysis/  (curves.png)" in shown
+    assert "\r" not in shown
+    run = project / "results/mini/mini-flowers/rdg-s2igan-seed0"
+    left = {path.name for path in run.iterdir()}
+    assert left == {"03_rdg.ipynb", "metrics.json", "params.yaml", "samples.png", "weights.safetensors"}
+    kept = yaml.safe_load((run / "params.yaml").read_text())
+    values = study.plan({}).of["mini-flowers"].model_copy(update={"system": "S2IGAN"})
+    expected = {**settings.of_stage(values, "data"), **settings.of_stage(values, "sen"), **settings.of_stage(values, "rdg")}
+    assert kept == expected | {"threads": 1, "device": "auto"}
+
+
+def test_second_run_does_nothing_in_seconds(project):
+    for path in (project / "notebooks").iterdir():
+        path.touch()
+    rewrite(project / "notebooks/03_rdg.ipynb", "markdown", "\n\nMore prose.")
+    rewrite(project / "notebooks/03_rdg.ipynb", "code", "\n# A comment.")
+    started = time.monotonic()
+    ran = call(project, "THREADS=2", "DEVICE=cpu")
+    assert "nothing to do" in ran.stdout
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["rdg_lr=0.1"], [ANALYSIS, RDG]),
+        (["sen_lr=0.1"], [ANALYSIS, RDG, SEN]),
+        (["data_captions=1"], [ANALYSIS, "data mini-flowers ", RDG, SEN]),
+        (["SEEDS=0,1"], [ANALYSIS, RDG[:-1] + "1", SEN[:-1] + "1"]),
+        (["DATASET=mini-birds"], sorted(job.replace("flowers", "birds") for job in [ANALYSIS, "data mini-flowers ", RDG, SEN])),
+    ],
+)
+def test_a_changed_parameter_reruns_only_what_depends_on_it(project, words, expected):
+    assert would_run(project, *words) == expected
+
+
+def test_changed_code_and_a_deleted_run_are_rebuilt(project):
+    kept = (project / "notebooks/02_sen.ipynb").read_text()
+    rewrite(project / "notebooks/02_sen.ipynb", "code", "\nx = 1")
+    assert would_run(project) == [ANALYSIS, RDG, SEN]
+    (project / "notebooks/02_sen.ipynb").write_text(kept)
+    (project / "results/mini/mini-flowers/rdg-s2igan-seed0").rename(project / "aside")
+    assert would_run(project) == [ANALYSIS, RDG]
+    (project / "aside").rename(project / "results/mini/mini-flowers/rdg-s2igan-seed0")
+
+
+def test_bad_input_in_a_notebook_is_one_line(project):
+    ran = call(project, "STUDY=unlucky", "RDG_STEPS=13")
+    assert ran.returncode == 1
+    assert ran.stderr == "error: thirteen steps bring bad luck\n"
+    assert (project / "results/unlucky/mini-flowers/rdg-s2igan-seed0/03_rdg.ipynb").is_file()
+
+
+def test_a_killed_study_leaves_no_process_and_no_lock(project):
+    with subprocess.Popen(command("RDG_STEPS=60"), cwd=project, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if "step 1/2" in line:
+                break
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert len(started) >= 2  # papermill and its kernel
+        again = call(project, "RDG_STEPS=60")
+        assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+        assert "another study is running" in again.stderr
+        process.send_signal(signal.SIGKILL)
+    _, alive = psutil.wait_procs(started, timeout=15)
+    assert not alive
+    assert call(project, "RDG_STEPS=61").returncode == 0
+
+
+def test_every_module_of_the_library_counts_for_a_stage_or_for_none():
+    text = (ROOT / "Snakefile").read_text()
+    modules = ast.literal_eval(re.search(r"^MODULES = (\{.*?^\})", text, re.MULTILINE | re.DOTALL)[1])
+    counted = {name for names in modules.values() for name in names}
+    uncounted = {"__init__", "__main__", "runs", "settings", "study"}  # the way results are made, not what they are
+    assert counted | uncounted == {path.stem for path in (ROOT / "lib/s2igan").glob("*.py")}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_passes_values_as_they_are(tmp_path):
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"\nprintenv SYSTEMS\nprintenv DATA_DIR\n')
+    python.chmod(0o755)
+    (tmp_path / ".venv/.installed").touch()
+    values = {"SYSTEMS": "S2IGAN,S2IGAN w/o L_d", "DATA_DIR": 'it\'s "mine"; (a)'}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
+    asked = ["make", "study", *(f"{name}={value}" for name, value in values.items())]
+    ran = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    first, *rest = ran.stdout.splitlines()
+    assert (first.split()[:3], sorted(first.split()[3:])) == (["-m", "s2igan", "study"], ["DATA_DIR", "SYSTEMS"])
+    assert rest == list(values.values())
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_clean_keeps_what_nobody_can_rebuild(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    kept = ["data/README.md", "data/mine/images/a.png", "data/mini/own.txt", "results/README.md", "results/reference/metrics.csv"]
+    gone = ["data/mini/mini-birds/index.json", "data/mini/mini-birds.drawn/a.png", "results/mini/mini-birds/analysis/table.md"]
+    for name in kept + gone:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"Makefile", *kept}
+
+
+# ---- what a run leaves -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    runs.write_atomic(path, "old")
+    with pytest.raises(RuntimeError), runs.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    runs.write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_metrics_are_equal_twice_and_come_back(tmp_path):
+    values = settings.resolve({"seed": 5, "device": "cpu"})
+    rows = [{"metric": "mAP", "value": 12.5, "n": 400, "split": "unseen"}]
+    for folder in ("a", "b"):
+        runs.write_metrics(tmp_path / folder, rows, values, "sen", "SEN", started=time.time() - 3)
+    assert (tmp_path / "a/metrics.json").read_bytes() == (tmp_path / "b/metrics.json").read_bytes()
+    read = runs.read_metrics(tmp_path / "a")
+    assert (read["metrics"], read["seed"], read["system"]) == (rows, 5, "SEN")
+    assert read["timing"]["seconds"] >= 3
+    assert {"commit", "versions", "device"} <= read.keys()
+    with pytest.raises(BadInput, match="has not finished"):
+        runs.read_metrics(tmp_path)
+    with pytest.raises(ValueError, match="lacks n, split"):
+        runs.write_metrics(tmp_path, [{"metric": "mAP", "value": 1.0}], values, "sen")
+
+
+def test_log_drops_what_is_trained_again(tmp_path, capsys):
+    path = tmp_path / "log.jsonl"
+    log = runs.Log(path, total=300, batch=32)
+    for step in (100, 200, 300):
+        log(step, loss=step / 100)
+    with open(path, "a") as file:
+        file.write('{"step": 4')  # cut off by a kill
+    runs.Log(path, total=300, start=200)(250, loss=9)
+    assert runs.read_log(path) == [{"step": 100, "loss": 1.0}, {"step": 200, "loss": 2.0}, {"step": 250, "loss": 9.0}]
+    assert re.match(r"step 100/300  loss 1  \d+ img/s  ~0 s left\n", capsys.readouterr().out)
+
+
+def test_checkpoints(tmp_path, capsys):
+    mark = runs.fingerprint({"rdg_lr": 0.1}, "data")
+    assert mark == runs.fingerprint({"rdg_lr": 0.1}, "data") != runs.fingerprint({"rdg_lr": 0.2}, "data")
+    assert runs.load_checkpoint(tmp_path / "none", mark) is None
+    for step in (10, 20, 30):
+        runs.save_checkpoint(tmp_path, step, {"net": {"weight": torch.full((3,), float(step))}, "random": torch.get_rng_state()}, mark)
+    newest, older = (tmp_path / f"step-{step:08d}.pt" for step in (30, 20))
+    assert sorted(tmp_path.iterdir()) == [older, newest]
+    step, state = runs.load_checkpoint(tmp_path, mark)
+    assert (step, state["net"]["weight"].tolist()) == (30, [30.0] * 3)
+    with pytest.raises(BadInput, match="other settings"):
+        runs.load_checkpoint(tmp_path, runs.fingerprint("other"))
+    newest.write_bytes(newest.read_bytes()[:-400])
+    assert runs.load_checkpoint(tmp_path, mark)[0] == 20
+    assert "damaged" in capsys.readouterr().out
+    older.write_bytes(b"")
+    assert runs.load_checkpoint(tmp_path, mark) is None
+    runs.clear_checkpoints(tmp_path)
+    assert not tmp_path.exists()
+
+
+def test_seeds_and_devices():
+    drawn = [(runs.seed_everything(*parts), torch.rand(1).item()) for parts in [(1, "sen"), (1, "rdg"), (1, "sen"), (2, "sen")]]
+    assert drawn[0] == drawn[2]
+    assert len({draw for _, draw in drawn}) == 3
+    cpu = torch.device("cpu")
+    assert runs.pick_device(settings.resolve({"device": "cpu"})) == cpu
+    assert runs.use_bf16(settings.resolve({"precision": "bf16"}), cpu)
+    assert not runs.use_bf16(settings.resolve({"precision": "fp32"}), cpu)
+    assert isinstance(runs.use_bf16(settings.resolve({}), cpu), bool)
+
+
+def test_project_root(tmp_path):
+    assert runs.project_root(ROOT / "notebooks") == ROOT
+    with pytest.raises(BadInput, match=r"no pyproject\.toml"):
+        runs.project_root(tmp_path)
+
+
+def test_notebook_parameters_are_all_known_settings():
+    values = settings.resolve({})
+    for stage in ("data", "sen", "rdg", "analysis"):
+        assert settings.resolve(json.loads(study.notebook_parameters(values, stage))) == values
