@@ -32,7 +32,7 @@ MODULES = {
     "data": ["data", "embedded", "speech", "backbone"],
     "sen": ["data", "backbone", "sen", "losses", "metrics"],
     "rdg": ["data", "backbone", "rdg", "rdg_training", "losses", "sen", "metrics", "evaluate"],
-    "analysis": ["data", "metrics", "figures"],
+    "analysis": ["data", "metrics", "analysis", "figures"],
 }
 
 

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -19,7 +18,6 @@ import torch
 import yaml
 from packaging.markers import Marker
 from packaging.requirements import Requirement
-
 from s2igan import BadInput, runs, settings, study
 from s2igan.__main__ import main
 
@@ -142,9 +140,10 @@ leave(names.run_dir(settings, "rdg"), "weights.safetensors", "samples.png", "met
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    """A tree of the real Snakefile and stub notebooks, in which the study has been run for one system."""
+    """The real Snakefile and library with stub notebooks, in which the study has been run for one system."""
     root = tmp_path_factory.mktemp("project")
     shutil.copy(ROOT / "Snakefile", root)
+    shutil.copytree(ROOT / "lib/s2igan", root / "lib/s2igan", ignore=shutil.ignore_patterns("__pycache__"))
     (root / "notebooks").mkdir()
     for name, code in STUBS.items():
         parameters = nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]})
@@ -156,12 +155,16 @@ def project(tmp_path_factory) -> Path:
     return root
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "s2igan", "study", "SYSTEMS=S2IGAN", "CORES=2", *words]
+def start(root: Path, *words: str) -> subprocess.Popen:
+    arguments = [sys.executable, "-m", "s2igan", "study", "SYSTEMS=S2IGAN", "CORES=2", *words]
+    environment = os.environ | {"PYTHONPATH": str(root / "lib")}
+    return subprocess.Popen(arguments, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def call(root: Path, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(command(*words), cwd=root, capture_output=True, text=True, timeout=120)
+    with start(root, *words) as process:
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def would_run(root: Path, *words: str) -> list[str]:
@@ -178,7 +181,7 @@ def rewrite(notebook: Path, kind: str, text: str) -> None:
     nbformat.write(content, notebook)
 
 
-SEN, RDG, ANALYSIS = "sen mini-flowers sen 0", "rdg mini-flowers s2igan 0", "analysis mini-flowers "
+SEN, RDG, ANALYSIS = "sen mini-flowers sen 0", "rdg mini-flowers s2igan 0", "analysis mini-flowers"
 
 
 def test_first_run_shows_plain_lines_the_table_and_where_things_are(project):
@@ -212,9 +215,9 @@ def test_second_run_does_nothing_in_seconds(project):
     [
         (["rdg_lr=0.1"], [ANALYSIS, RDG]),
         (["sen_lr=0.1"], [ANALYSIS, RDG, SEN]),
-        (["data_captions=1"], [ANALYSIS, "data mini-flowers ", RDG, SEN]),
+        (["data_captions=1"], [ANALYSIS, "data mini-flowers", RDG, SEN]),
         (["SEEDS=0,1"], [ANALYSIS, RDG[:-1] + "1", SEN[:-1] + "1"]),
-        (["DATASET=mini-birds"], sorted(job.replace("flowers", "birds") for job in [ANALYSIS, "data mini-flowers ", RDG, SEN])),
+        (["DATASET=mini-birds"], sorted(job.replace("flowers", "birds") for job in [ANALYSIS, "data mini-flowers", RDG, SEN])),
     ],
 )
 def test_a_changed_parameter_reruns_only_what_depends_on_it(project, words, expected):
@@ -226,20 +229,26 @@ def test_changed_code_and_a_deleted_run_are_rebuilt(project):
     rewrite(project / "notebooks/02_sen.ipynb", "code", "\nx = 1")
     assert would_run(project) == [ANALYSIS, RDG, SEN]
     (project / "notebooks/02_sen.ipynb").write_text(kept)
+    module = project / "lib/s2igan/rdg.py"
+    kept = module.read_text()
+    module.write_text(kept + "\nx = 1\n")
+    assert would_run(project) == [ANALYSIS, RDG]
+    module.write_text(kept + "\n# A comment.\n")
+    assert would_run(project) == []
     (project / "results/mini/mini-flowers/rdg-s2igan-seed0").rename(project / "aside")
     assert would_run(project) == [ANALYSIS, RDG]
     (project / "aside").rename(project / "results/mini/mini-flowers/rdg-s2igan-seed0")
 
 
 def test_bad_input_in_a_notebook_is_one_line(project):
-    ran = call(project, "STUDY=unlucky", "RDG_STEPS=13")
+    ran = call(project, "RDG_STEPS=13")
     assert ran.returncode == 1
     assert ran.stderr == "error: thirteen steps bring bad luck\n"
-    assert (project / "results/unlucky/mini-flowers/rdg-s2igan-seed0/03_rdg.ipynb").is_file()
+    assert (project / "results/mini/mini-flowers/rdg-s2igan-seed0/03_rdg.ipynb").is_file()
 
 
 def test_a_killed_study_leaves_no_process_and_no_lock(project):
-    with subprocess.Popen(command("RDG_STEPS=60"), cwd=project, stdout=subprocess.PIPE, text=True) as process:
+    with start(project, "RDG_STEPS=60") as process:
         for line in process.stdout:
             if "step 1/2" in line:
                 break
@@ -248,7 +257,7 @@ def test_a_killed_study_leaves_no_process_and_no_lock(project):
         again = call(project, "RDG_STEPS=60")
         assert (again.returncode, again.stderr.count("\n")) == (2, 1)
         assert "another study is running" in again.stderr
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     _, alive = psutil.wait_procs(started, timeout=15)
     assert not alive
     assert call(project, "RDG_STEPS=61").returncode == 0

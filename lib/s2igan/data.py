@@ -18,6 +18,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -266,11 +267,11 @@ def build_store(
 ) -> None:
     """Writes the store of `source` into folder `out`; the same input gives the same bytes with any number of workers.
 
-        images.npy        (N, S, S, 3) uint8; S = crop_from. After CUB's box crop the short side is resized to S (bilinear, antialiased) and
-                          the middle of the longer side kept. The authors keep all of it and crop at random along it; they lose the same in
-                          the end, but a store of one shape can be memory-mapped.
-        mels.npy          (frames, 40) float16, every log-mel end to end; mel_offsets.npy (M + 1,) int64
-        index.json        classes, captions, splits, settings, fingerprint
+        images.npy   (N, S, S, 3) uint8; S = crop_from. After CUB's box crop the short side is resized to S (bilinear, antialiased) and
+                     the middle of the longer side kept: a difference from the authors, whose random crops wander along all of it,
+                     for a store of one shape, which can be memory-mapped
+        mels.npy     (frames, 40) float16, every log-mel end to end; mel_offsets.npy (M + 1,) int64
+        index.json   classes, splits, captions, settings, fingerprint
 
     `captions`: the first so many of each image, in file order. A voice is drawn for each caption from seed, image and caption number.
     `validation`: share of the training classes set apart as split 'val', at least two if not 0, drawn from `seed`.
@@ -403,6 +404,8 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
     try:
         yield pool
+    except BrokenProcessPool:
+        raise RuntimeError('worker processes died: out of memory, or build_store was called outside `if __name__ == "__main__":`') from None
     finally:
         torch.set_num_threads(threads)
         if pool is not None:

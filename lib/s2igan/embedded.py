@@ -56,6 +56,7 @@ CONTRASTS = {
 CLASS_NAME = {"mini-flowers": ("colour", "shape", "petals"), "mini-birds": ("size", "body", "wing")}
 LEAST_DIFFERENCE = 3  # attributes in which any two classes differ
 LEAST_CLASSES = 5  # so that a fifth is at least one
+MOST_UNSEEN = 20
 TRIES = 2_000  # combinations drawn for one class before giving up
 
 OVERSAMPLING = 4
@@ -168,10 +169,15 @@ def _tidy(sentence: str) -> str:
 # ----------------------------------------------------------------------------------------------------------------- classes
 
 
+def unseen(classes: int) -> int:
+    """How many of `classes` are test classes: a fifth, at most 20."""
+    return min(classes // 5, MOST_UNSEEN)
+
+
 def choose_classes(dataset: str, count: int, rng: Generator) -> list[dict[str, str]]:
     """`count` combinations of attributes, any two `LEAST_DIFFERENCE` apart or more.
 
-    The last `count // 5` are meant as test classes: they use only values that occur in the ones before them.
+    The last `unseen(count)` are meant as test classes: they use only values that occur in the ones before them.
     """
     _check(dataset)
     if count < LEAST_CLASSES:
@@ -179,7 +185,7 @@ def choose_classes(dataset: str, count: int, rng: Generator) -> list[dict[str, s
     values = {name: list(options) for name, options in ATTRIBUTES[dataset].items()}
     chosen: list[dict[str, str]] = []
     for index in range(count):
-        if index == count - count // 5:
+        if index == count - unseen(count):
             values = {name: [value for value in options if any(c[name] == value for c in chosen)] for name, options in values.items()}
         for _ in range(TRIES):
             picks = rng.random(len(values))
@@ -485,7 +491,7 @@ def write_dataset(
     workers: int = 2,
     progress: Callable[[str], object] = print,
 ) -> None:
-    """Write a whole data set to the folder `out`, which appears only once it is complete; the last `classes // 5` classes are test.
+    """Write a whole data set to the folder `out`, which appears only once it is complete; the last `unseen(classes)` classes are test.
 
     The bytes depend on every argument but `workers` and `progress`. Worker processes are spawned, so a script that calls this with
     more than one needs the usual `if __name__ == "__main__"`; a notebook or `python -m` does not.
@@ -517,7 +523,7 @@ def write_dataset(
             for i, name in enumerate(done, 1):
                 if i % max(1, classes // 4) == 0 or i == classes:
                     progress(f"{dataset}: {i} of {classes} classes drawn (last: {name})")
-        _write_lists(part, names, chosen, classes - classes // 5)
+        _write_lists(part, names, chosen, classes - unseen(classes))
         part.rename(out)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
