@@ -4,6 +4,7 @@
 #
 # Declared outputs are deleted before a job starts, so log.jsonl and checkpoints/, from which a stopped run goes on, are not
 # declared; executed notebooks are `log:`, which stays when a job fails.
+import json
 import os
 import sys
 from pathlib import Path
@@ -51,7 +52,7 @@ def read_by(stage):
 
 def parameters(stage):
     """A rule's `values`: its notebook's parameters. Functions of `threads` do not count when Snakemake looks for changes."""
-    return lambda wildcards, threads: studies.notebook_parameters(settings_of(wildcards), stage, threads)
+    return lambda wildcards, threads: json.dumps(studies.notebook_parameters(settings_of(wildcards), stage, threads))
 
 
 def source(stage, notebook):
@@ -68,9 +69,10 @@ def label(stage):
 
 
 def runs(dataset):
-    """The metrics.json of every SEN and RDG run on a data set."""
-    return expand(SEN + "/metrics.json", dataset=dataset, system=map(slug, study.sen), seed=study.seeds) + expand(
-        RDG + "/metrics.json", dataset=dataset, system=map(slug, study.rdg), seed=study.seeds
+    """What every SEN and RDG run on a data set ends with."""
+    files = ["metrics.json", "weights.safetensors"]
+    return expand(SEN + "/{file}", dataset=dataset, system=map(slug, study.sen), seed=study.seeds, file=files) + expand(
+        RDG + "/{file}", dataset=dataset, system=map(slug, study.rdg), seed=study.seeds, file=files
     )
 
 
@@ -109,6 +111,7 @@ rule data:
         metrics=RESULTS + f"/data-store-seed{DATA_SEED}/metrics.json",
         backbone=RESULTS + f"/data-store-seed{DATA_SEED}/backbone.safetensors",
         evaluator=RESULTS + f"/data-store-seed{DATA_SEED}/evaluator.safetensors",
+        features=RESULTS + f"/data-store-seed{DATA_SEED}/features.safetensors",
     log:
         RESULTS + f"/data-store-seed{DATA_SEED}/01_data.ipynb",
     threads: workflow.cores or 1

@@ -1,7 +1,6 @@
 """The workflow: dependency lists, the study's plan, what reruns when, stopping, and what a run leaves. Notebooks here are stubs."""
 
 import ast
-import json
 import os
 import re
 import shutil
@@ -123,7 +122,7 @@ def leave(folder, *files):
 STUBS = {
     "01_data": """
 leave(names.store_dir(settings), "index.json", "images.npy", "mels.npy", "mel_offsets.npy")
-leave(names.run_dir(settings, "data"), "backbone.safetensors", "evaluator.safetensors", "metrics.json")
+leave(names.run_dir(settings, "data"), "backbone.safetensors", "evaluator.safetensors", "features.safetensors", "metrics.json")
 """,
     "02_sen": 'leave(names.run_dir(settings, "sen"), "weights.safetensors", "embeddings.safetensors", "metrics.json")',
     "03_rdg": """
@@ -240,6 +239,16 @@ def test_changed_code_and_a_deleted_run_are_rebuilt(project):
     (project / "aside").rename(project / "results/mini/mini-flowers/rdg-s2igan-seed0")
 
 
+def test_a_run_made_by_hand_with_other_settings_does_not_count(project):
+    values = study.plan({"systems": "S2IGAN"})
+    assert study.runs_with_other_settings(values, project) == []
+    params = project / "results/mini/mini-flowers/sen-sen-seed0/params.yaml"
+    kept = params.read_text()
+    params.write_text(kept.replace("sen_lr: 0.001", "sen_lr: 0.1"))
+    assert study.runs_with_other_settings(values, project) == [params.parent]
+    params.write_text(kept)
+
+
 def test_bad_input_in_a_notebook_is_one_line(project):
     ran = call(project, "RDG_STEPS=13")
     assert ran.returncode == 1
@@ -327,6 +336,7 @@ def test_metrics_are_equal_twice_and_come_back(tmp_path):
     assert (read["metrics"], read["seed"], read["system"]) == (rows, 5, "SEN")
     assert read["timing"]["seconds"] >= 3
     assert {"commit", "versions", "device"} <= read.keys()
+    assert settings.resolve(settings.from_yaml(tmp_path / "a/params.yaml")) == values
     with pytest.raises(BadInput, match="has not finished"):
         runs.read_metrics(tmp_path)
     with pytest.raises(ValueError, match="lacks n, split"):
@@ -386,4 +396,4 @@ def test_project_root(tmp_path):
 def test_notebook_parameters_are_all_known_settings():
     values = settings.resolve({})
     for stage in ("data", "sen", "rdg", "analysis"):
-        assert settings.resolve(json.loads(study.notebook_parameters(values, stage))) == values
+        assert settings.resolve(study.notebook_parameters(values, stage)) == values

@@ -148,6 +148,9 @@ def run_study(words: list[str], full: bool) -> int:
     config.parent.mkdir(parents=True, exist_ok=True)
     with alone(root / "results" / ".lock"):
         config.write_text(yaml.safe_dump(given, sort_keys=False))
+        if not dry:  # Snakemake knows the settings of the runs that it made, not of those made by hand
+            for folder in study.runs_with_other_settings(chosen, root):
+                (folder / "metrics.json").unlink()
         arguments = ["--snakefile", "Snakefile", "--configfile", str(config), "--cores", cores or str(usable_cores())]
         arguments += ["--rerun-incomplete", "--nolock", "--scheduler", "greedy"]
         arguments += ["--dry-run"] if dry else ["--quiet", "all"]

@@ -120,6 +120,9 @@ def train_standin(
     """
     torch.manual_seed(seed)
     values, targets = attribute_targets(store)
+    # Where attributes are known the classes count little: a net that learns classes by heart reads attributes off them, and is lost
+    # on a class that it never saw.
+    class_weight = 0.1 if targets else 1.0
     net = StandIn(len(store.classes), {name: len(v) for name, v in values.items()}).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
@@ -129,7 +132,7 @@ def train_standin(
         pictures = augment(store.images[np.sort(chosen)], size, rng, flip).contiguous(memory_format=torch.channels_last)
         classes = store.image_class[np.sort(chosen)]
         features = net(pictures)
-        loss = F.cross_entropy(net.classify(features), torch.as_tensor(classes))
+        loss = class_weight * F.cross_entropy(net.classify(features), torch.as_tensor(classes))
         for name, head in net.attributes.items():
             loss = loss + F.cross_entropy(head(features), torch.as_tensor(targets[name][classes]))
         optimiser.zero_grad(set_to_none=True)

@@ -25,9 +25,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 
 from s2igan import BadInput
 from s2igan.settings import Settings
+from s2igan.study import notebook_parameters
 
 # Packages whose version can change a number.
 VERSIONS_OF = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pillow", "scikit-learn", "espeakng-loader", "pytorch-fid")
@@ -138,7 +140,7 @@ def provenance(settings: Settings, stage: str, system: str = "") -> dict[str, An
 def write_metrics(
     run_dir: str | Path, metrics: list[dict[str, Any]], settings: Settings, stage: str, system: str = "", started: float | None = None
 ) -> None:
-    """Writes metrics.json (provenance and `metrics`, each {metric, value, n, split, ...}) and timing.json.
+    """Writes metrics.json (provenance and `metrics`, each {metric, value, n, split, ...}), timing.json and params.yaml.
 
     `started` is the time.time() at which the run began. Seconds differ between equal runs, so they have a file of their own and
     metrics.json can be compared byte for byte. Write everything else first: a run with metrics.json counts as finished.
@@ -147,6 +149,8 @@ def write_metrics(
         missing = {"metric", "value", "n", "split"} - row.keys()
         if missing:
             raise ValueError(f"metric {row} lacks {', '.join(sorted(missing))}")
+    parameters = notebook_parameters(settings, stage, settings.threads)  # a notebook run by hand has no params.yaml yet
+    write_atomic(Path(run_dir) / "params.yaml", yaml.safe_dump(parameters, sort_keys=False))
     now = time.time()
     timing = {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))}
     if started is not None:

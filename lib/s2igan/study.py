@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from s2igan import BadInput, settings
 from s2igan.settings import RDG_SYSTEMS, SEN_SYSTEMS, Settings
@@ -83,13 +86,29 @@ def check_folders(study: Study) -> None:
             raise BadInput(f"data folder {values.data_dir} does not exist")
 
 
-def notebook_parameters(values: Settings, stage: str, threads: int = 1) -> str:
-    """What a stage's notebook is given, as JSON: all settings that it or a stage before it reads, and where it runs."""
+def notebook_parameters(values: Settings, stage: str, threads: int = 1) -> dict[str, Any]:
+    """What a stage's notebook is given and params.yaml keeps: all settings that it or a stage before it reads, and where it runs."""
     stages = {"data": ["data"], "sen": ["data", "sen"], "rdg": ["data", "sen", "rdg"], "analysis": ["data", "sen", "rdg", "analysis"]}
     resolved: dict[str, Any] = {}
     for name in stages[stage]:
         resolved.update(settings.of_stage(values, name))
-    return json.dumps({**resolved, "threads": threads, "device": values.device})
+    return {**resolved, "threads": threads, "device": values.device}
+
+
+def runs_with_other_settings(study: Study, root: Path) -> list[Path]:
+    """Folders of finished runs of `study` whose params.yaml says that they were made with other values: by hand, in a notebook."""
+    runs = [("data", values) for values in study.of.values()]
+    for stage, systems in (("sen", study.sen), ("rdg", study.rdg)):
+        for values, seed, system in itertools.product(study.of.values(), study.seeds, systems):
+            runs.append((stage, values.model_copy(update={"system": system, "seed": seed})))
+    found = []
+    for stage, values in runs:
+        folder = settings.run_dir(values, stage, root=root)
+        if (folder / "metrics.json").is_file() and (folder / "params.yaml").is_file():
+            kept = yaml.safe_load((folder / "params.yaml").read_text()) or {}
+            if any(kept.get(name) != value for name, value in settings.of_stage(values, stage).items()):
+                found.append(folder)
+    return found
 
 
 def source_digest(notebook: Path, modules: Iterable[Path]) -> str:

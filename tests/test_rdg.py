@@ -1,0 +1,92 @@
+"""RDG: sizes, the exact faster forms of layers, the paper's structure."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from s2igan.rdg import Discriminator, Generator, RelationSupervisor, UpBlock, conv3x3, joint_conv, upsample_conv
+
+
+def millions(net):
+    return sum(p.numel() for p in net.parameters()) / 1e6
+
+
+def test_parameter_counts_are_the_papers():
+    assert millions(Generator()) == pytest.approx(21.29, abs=0.005)
+    for size, count in ((64, 5.72), (128, 18.83), (256, 71.27)):
+        assert millions(Discriminator(size)) == pytest.approx(count, abs=0.005)
+    assert millions(RelationSupervisor()) == pytest.approx(0.263, abs=0.0005)
+
+
+@pytest.mark.parametrize("size", [4, 8, 13])
+def test_joint_conv_equals_tiling_the_condition(size):
+    conv, condition, x = conv3x3(7 + 5, 6), torch.randn(3, 7), torch.randn(3, 5, size, size)
+    tiled = condition[:, :, None, None].expand(-1, -1, size, size)
+    assert torch.allclose(joint_conv(conv, condition, x), conv(torch.cat([tiled, x], 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [4, 8, 16])
+def test_upsample_conv_equals_its_plain_form_with_gradients(size):
+    conv, x = conv3x3(5, 6), torch.randn(2, 5, size, size, requires_grad=True)
+    fast, plain = upsample_conv(conv, x), conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    assert torch.allclose(fast, plain, atol=1e-5)
+    weights = torch.randn_like(plain)
+    gradients = [torch.autograd.grad((y * weights).sum(), (x, conv.weight), retain_graph=True) for y in (fast, plain)]
+    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize(("stages", "first_size"), [(1, 8), (2, 16), (3, 8), (4, 8)])
+def test_generator_images(stages, first_size):
+    generator = Generator(12, condition_size=4, noise_size=3, width=16, stages=stages, first_size=first_size)
+    images, mu, logvar = generator(torch.randn(2, 3), torch.randn(2, 12))
+    assert [tuple(image.shape) for image in images] == [(2, 3, first_size * 2**i, first_size * 2**i) for i in range(stages)]
+    assert mu.shape == logvar.shape == (2, 4)
+    assert all(image.abs().max() <= 1 for image in images)
+
+
+def test_dense_and_plain_generators_differ_in_the_up_blocks_alone():
+    dense, plain = (Generator(12, 4, 3, 16, 3, 8, dense=d).state_dict() for d in (True, False))
+    assert dense.keys() == plain.keys()
+    differ = {name for name in dense if dense[name].shape != plain[name].shape}
+    assert differ == {"next.0.up.conv.weight", "next.1.up.conv.weight"}
+    assert dense["next.0.up.conv.weight"].shape[1] == 2 * plain["next.0.up.conv.weight"].shape[1] == 32
+
+
+def test_generation_is_deterministic_and_row_wise_in_eval_mode():
+    generator = Generator(12, 4, 3, 16, 2, 8).eval()
+    noise, speech, eps = torch.randn(5, 3), torch.randn(5, 12), torch.randn(5, 4)
+    whole = generator(noise, speech, eps)[0][-1]
+    assert torch.allclose(whole[2:3], generator(noise[2:3], speech[2:3], eps[2:3])[0][-1], atol=1e-5)
+
+
+def test_condition_is_mu_plus_eps_sigma():
+    generator = Generator(12, 4, 3, 16, 1, 8).eval()
+    noise, speech = torch.randn(1, 3), torch.randn(1, 12)
+    images, mu, logvar = generator(noise, speech, torch.zeros(1, 4))
+    assert torch.allclose(generator.first(mu, noise), generator.first(mu + 0 * logvar, noise))
+    assert torch.allclose(torch.tanh(generator.heads[0](generator.first(mu, noise))), images[0])
+    eps = torch.ones(1, 4)
+    shifted = torch.tanh(generator.heads[0](generator.first(mu + torch.exp(logvar / 2), noise)))
+    assert torch.allclose(generator(noise, speech, eps)[0][0], shifted, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [8, 16, 32, 64, 128])
+def test_discriminator_logits(size):
+    net = Discriminator(size, width=2, condition_size=3)
+    conditional, unconditional = net(torch.rand(2, 3, size, size), torch.randn(2, 3))
+    assert conditional.shape == unconditional.shape == (2,)
+    # The unconditional answer does not know the condition; the conditional one does.
+    net.eval()
+    images = torch.rand(2, 3, size, size)
+    a, b = net(images, torch.zeros(2, 3)), net(images, torch.ones(2, 3))
+    assert torch.equal(a[1], b[1]) and not torch.equal(a[0], b[0])
+
+
+def test_convolutions_have_no_bias_but_the_logits():
+    for net in (Generator(12, 4, 3, 16, 3, 8), Discriminator(32, 4, 3)):
+        biased = [name for name, module in net.named_modules() if isinstance(module, torch.nn.Conv2d) and module.bias is not None]
+        assert biased == (["conditional", "unconditional"] if isinstance(net, Discriminator) else [])
+
+
+def test_up_block_doubles():
+    assert UpBlock(6, 3)(torch.randn(2, 6, 8, 8)).shape == (2, 3, 16, 16)
