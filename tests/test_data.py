@@ -11,6 +11,7 @@ import scipy.io
 import soundfile
 import torch
 from PIL import Image
+
 from s2igan import BadInput, data, speech
 from s2igan.data import build_store, open_store, read_source
 

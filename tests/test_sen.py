@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from s2igan import BadInput
-from s2igan.sen import ImageEncoder, SpeechEncoder, lr_factor, training_steps
+from s2igan.sen import ImageEncoder, SpeechEncoder, lr_factor, padded_gru, training_steps
 
 
 def small(**options):
@@ -54,10 +55,24 @@ def test_attention_is_a_softmax_over_time_for_each_feature():
     assert (weights[1, 2:] == 0).all()  # 20 frames leave 2
 
 
+def test_padded_gru_equals_packed_sequences_with_gradients():
+    torch.manual_seed(0)
+    gru = nn.GRU(5, 7, num_layers=2, batch_first=True, bidirectional=True)
+    x, lengths = torch.randn(4, 9, 5, requires_grad=True), torch.tensor([4, 9, 1, 7])
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    expected = pad_packed_sequence(gru(packed)[0], batch_first=True)[0]
+    found = padded_gru(gru, x, lengths)
+    assert torch.allclose(found, expected, atol=1e-6)
+    weights = torch.randn_like(expected)
+    sources = [x, *gru.parameters()]
+    for a, b in zip(*(torch.autograd.grad((h * weights).sum(), sources) for h in (found, expected)), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
 def test_too_short_speech_is_refused():
     encoder = small()
     assert encoder(torch.randn(1, 16, 40), torch.tensor([16])).shape == (1, 16)
-    with pytest.raises(BadInput, match="15 frames.*at least 16"):
+    with pytest.raises(BadInput, match=r"15 frames.*at least 16"):
         encoder(torch.randn(1, 15, 40), torch.tensor([15]))
 
 
@@ -85,7 +100,7 @@ def test_image_encoder_keeps_its_backbone_frozen():
 def test_lengths_and_learning_rates():
     assert training_steps(None, 150, 1000, 128) == 150 * 7  # incomplete batches are dropped
     assert training_steps(300, 150, 1000, 128) == 300
-    with pytest.raises(BadInput, match="128.*100"):
+    with pytest.raises(BadInput, match=r"128.*100"):
         training_steps(None, 150, 100, 128)
     assert lr_factor("step", 0, 1, 49) == 1.0 and lr_factor("step", 0, 1, 50) == pytest.approx(0.1)
     assert [lr_factor("linear", s, 100, 0) for s in (0, 50, 75)] == [1.0, 1.0, 0.5]

@@ -1,6 +1,7 @@
 """Parameters: defaults, presets, what a user gave, and the line that refuses it."""
 
 import pytest
+
 from s2igan import BadInput, settings
 
 

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import torch
 import torchaudio
+
 from s2igan import BadInput, speech
 from s2igan.speech import log_mel, read_audio, speak
 

@@ -17,6 +17,7 @@ import torch
 import yaml
 from packaging.markers import Marker
 from packaging.requirements import Requirement
+
 from s2igan import BadInput, runs, settings, study
 from s2igan.__main__ import main
 

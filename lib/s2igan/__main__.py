@@ -108,13 +108,13 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
         try:
             papermill.execute_notebook(
                 str(notebook), str(out), parameters=parameters, kernel_name="python3", language="python",
-                progress_bar=False, stdout_file=lines, extra_arguments=["--log-level=ERROR"],
+                progress_bar=False, stdout_file=lines, extra_arguments=["--log-level=CRITICAL"],
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
             if error.ename == "BadInput":
                 print(f"error: {error.evalue}", file=sys.stderr)
             else:
-                print(f"error: {error.ename}: {error.evalue} [{label}: see {out}]", file=sys.stderr)
+                print(f"error: {error.ename}: {str(error.evalue).strip()} ({label}: see {out})", file=sys.stderr)
             return 1
         except DeadKernelError:
             print(f"error: the process of {label} was killed, perhaps for lack of memory; see {out}", file=sys.stderr)

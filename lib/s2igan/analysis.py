@@ -18,33 +18,35 @@ from s2igan.settings import RDG_SYSTEMS, SEN_SYSTEMS, Settings, resolve, run_dir
 COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n"]
 
 
-def collect(study: str | Path) -> pd.DataFrame:
-    """Every figure of every finished run below `results/<study>/<dataset>`: COLUMNS, and split, commit and run.
+def finished(study: str | Path, names: Iterable[str] = ()) -> list[Path]:
+    """Folders of the finished runs below `results/<study>/<dataset>`; of those in `names` alone, where any are named."""
+    folders = [path.parent for path in sorted(Path(study).glob("*/metrics.json"))]
+    return [folder for folder in folders if folder.name in names] if names else folders
 
-    Raises BadInput when there is none.
-    """
+
+def collect(folders: list[Path]) -> pd.DataFrame:
+    """Every figure of the given runs: COLUMNS, and split, commit and run. Raises BadInput when there is none."""
     rows = []
-    for path in sorted(Path(study).glob("*/metrics.json")):
-        run = runs.read_metrics(path.parent)
+    for folder in folders:
+        run = runs.read_metrics(folder)
         about = {key: run[key] for key in ("dataset", "preset", "system", "seed", "commit")}
-        rows += [{**about, "run": path.parent.name, **row} for row in run["metrics"]]
+        rows += [{**about, "run": folder.name, **row} for row in run["metrics"]]
     if not rows:
-        raise BadInput(f"no finished run in {study}: `make study` makes them")
+        raise BadInput("there is no finished run to analyse: `make study` makes them")
     order = ["real", *SEN_SYSTEMS, *RDG_SYSTEMS]
     table = pd.DataFrame(rows)
     table = table.sort_values("system", key=lambda column: column.map(order.index), kind="stable")
     return table[[*COLUMNS, "split", "commit", "run"]].reset_index(drop=True)
 
 
-def runs_of(study: str | Path, stage: str, systems: Iterable[str]) -> dict[str, Path]:
-    """The finished run of the lowest seed of each system of a stage, in the order of `systems`; systems without one are left out."""
+def first_runs(folders: list[Path], systems: Iterable[str]) -> dict[str, Path]:
+    """Of the given runs that of the lowest seed of each system, in the order of `systems`; systems without one are left out."""
+    about = {folder: runs.read_metrics(folder) for folder in folders}
     found = {}
     for system in systems:
-        for path in Path(study).glob(f"{stage}-*-seed*/metrics.json"):
-            run = runs.read_metrics(path.parent)
-            if run["system"] == system and (system not in found or run["seed"] < found[system][0]):
-                found[system] = (run["seed"], path.parent)
-    return {system: path for system, (_, path) in found.items()}
+        if mine := [folder for folder in folders if about[folder]["system"] == system]:
+            found[system] = min(mine, key=lambda folder: about[folder]["seed"])
+    return found
 
 
 def load_generator(settings: Settings, run: Path, store: Store, root: Path) -> tuple[Generator, Tensor]:
@@ -78,21 +80,22 @@ def markdown_table(table: pd.DataFrame) -> str:
     present = set(table.system)
     lines: list[str] = []
     if body := [[s, cell(s, "mAP"), cell(s, "mAP released"), cell(s, "mAP chance")] for s in SEN_SYSTEMS if s in present]:
-        lines += rows(["speech retrieves images", "mAP", "one query a class", "chance"], body) + [""]
+        lines += [*rows(["speech retrieves images", "mAP", "one query a class", "chance"], body), ""]
     metrics = ["mAP", "FID", "KID", "IS"]
     if body := [[s, *(cell(s, m) for m in metrics)] for s in RDG_SYSTEMS if s in present]:
-        for name, suffix in (("real images, one half against the other", "real"), ("chance", "chance"), ("training classes' images", "training")):
+        floors = {"real images, one half against the other": "real", "chance": "chance", "training classes' images": "training"}
+        for name, suffix in floors.items():
             body.append([f"*{name}*", *(cell("real", f"{m} {suffix}") for m in metrics)])
         lines += rows(["generated from speech", *metrics], body)
     return "\n".join(lines).strip() + "\n"
 
 
-def provenance(study: str | Path) -> pd.DataFrame:
-    """For each finished run its system, seed, commit, device, precision and seconds."""
+def provenance(folders: list[Path]) -> pd.DataFrame:
+    """For each run its system, seed, commit, device, precision and seconds."""
     rows = []
-    for path in sorted(Path(study).glob("*/metrics.json")):
-        run = runs.read_metrics(path.parent)
+    for folder in folders:
+        run = runs.read_metrics(folder)
         row = {key: run[key] for key in ("system", "seed", "device", "precision", "threads")}
-        rows.append({"run": path.parent.name, **row, "seconds": run["timing"].get("seconds"), "torch": run["versions"]["torch"],
+        rows.append({"run": folder.name, **row, "seconds": run["timing"].get("seconds"), "torch": run["versions"]["torch"],
                      "commit": run["commit"][:12]})  # fmt: skip
     return pd.DataFrame(rows)

@@ -95,7 +95,7 @@ def freeze(network: nn.Module) -> nn.Module:
 
 
 def attribute_targets(store: Store) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
-    """Values of each visible attribute, and the value's index for each class: ({name: values}, {name: [classes]}); empty without attributes."""
+    """Values of each visible attribute, and its index for each class: ({name: values}, {name: [classes]}); empty without attributes."""
     values: dict[str, list[str]] = {}
     targets: dict[str, np.ndarray] = {}
     table = store.attributes

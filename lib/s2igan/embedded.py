@@ -29,12 +29,12 @@ from s2igan import BadInput
 
 ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
     "mini-flowers": {
-        "petals": ("four", "five", "six", "eight", "twelve"),
-        "shape": ("round", "pointed", "heart-shaped", "narrow"),
+        "petals": ("four", "five", "eight", "twelve"),
+        "shape": ("round", "pointed", "narrow"),
         "colour": ("red", "orange", "yellow", "white", "pink", "purple", "blue", "turquoise", "maroon"),
-        "centre": ("yellow", "orange", "white", "green", "black"),
-        "ring": ("none", "white", "yellow", "red", "purple"),
-        "stamens": ("none", "white", "yellow", "black"),
+        "centre": ("yellow", "white", "green", "black"),
+        "ring": ("none", "white", "red", "purple"),
+        "stamens": ("none", "white", "black"),
         "leaves": ("none", "broad", "slender"),
     },
     "mini-birds": {
@@ -65,13 +65,13 @@ COLOURS = {
     "purple": (134, 62, 186), "blue": (44, 92, 220), "turquoise": (54, 204, 208), "maroon": (122, 16, 44), "green": (76, 156, 58),
     "brown": (132, 82, 46), "grey": (142, 148, 158), "black": (40, 38, 46),
 }  # fmt: skip
-COUNTS = {"four": 4, "five": 5, "six": 6, "eight": 8, "twelve": 12}
+COUNTS = {"four": 4, "five": 5, "eight": 8, "twelve": 12}
 
 # ---------------------------------------------------------------------------------------------------------------- captions
 
 # What people say for a value; the first is the value itself unless it cannot be said so. One word each: see `describe`.
 SYNONYMS = {
-    "none": ("no",), "round": ("round", "rounded"), "pointed": ("pointed", "pointy"), "heart-shaped": ("heart-shaped", "notched"),
+    "none": ("no",), "round": ("round", "rounded"), "pointed": ("pointed", "pointy"),
     "narrow": ("narrow", "thin"), "broad": ("broad", "wide"), "short": ("short", "stubby"), "small": ("small", "little", "tiny"),
     "large": ("large", "big"), "hooked": ("hooked", "curved"),
 }  # fmt: skip
@@ -87,13 +87,13 @@ PHRASES: dict[str, dict[str, tuple[float, tuple[str, ...]]]] = {
         "wing": (1.0, ("{} wings",)),
     },
 }  # fmt: skip
-# Attributes named with this probability, before two or three others.
+# Attributes named with this probability, before three or four others, as far as the sentence has room.
 USUAL = {"mini-flowers": {"colour": 1.0}, "mini-birds": {"body": 0.95, "wing": 0.9}}
-WORDS = (7, 13)
+WORDS = (7, 14)
 
 
 def describe(dataset: str, attributes: dict[str, str], rng: Generator, must: tuple[str, ...] = ()) -> str:
-    """One caption of 7 to 13 words (more only if `must` asks for much), lower case, that names some attributes and all in `must`.
+    """One caption of 7 to 14 words (more only if `must` asks for much), lower case, that names some attributes and all in `must`.
 
     What is drawn from `rng`, and every choice, depends on the names of the attributes and never on their values. The same state of
     `rng` with one value changed gives the same sentence but for that word (and 'a', 'an' or, before 'no', neither).
@@ -111,7 +111,7 @@ def describe(dataset: str, attributes: dict[str, str], rng: Generator, must: tup
     ranked = sorted(weights, key=lambda name: (name not in must, -(chance[name] ** (1 / weights[name]))))
     needed = sum(name in must for name in ranked)
     write = _flower_sentences if dataset == "mini-flowers" else _bird_sentences
-    for extra in range(max(2 + (how_many < 0.65), needed), -1, -1):
+    for extra in range(max(3 + (how_many < 0.3), needed), -1, -1):
         named = sorted(usual + ranked[:extra], key=lambda name: order[name])
         wordings = {name: PHRASES[dataset][name][1] for name in named if name in PHRASES[dataset]}
         details = {name: options[int(phrase[name] * len(options))] for name, options in wordings.items() if options}
@@ -226,7 +226,6 @@ def _mirrored(half: Sequence[tuple[float, float]]) -> np.ndarray:
 PETALS = {
     "round": _mirrored([(0, 0.22), (0.3, 0.66), (0.58, 0.98), (0.8, 0.9), (0.95, 0.5), (1.0, 0)]),
     "pointed": _mirrored([(0, 0.3), (0.22, 0.66), (0.46, 0.84), (0.7, 0.52), (0.9, 0.14), (1.04, 0)]),
-    "heart-shaped": _mirrored([(0, 0.2), (0.3, 0.58), (0.6, 0.94), (0.83, 1.0), (0.98, 0.74), (1.01, 0.42), (0.9, 0.14), (0.7, 0)]),
     "narrow": _mirrored([(0, 0.5), (0.3, 0.8), (0.6, 1.0), (0.85, 0.8), (0.98, 0.35), (1.02, 0)]),
 }
 LEAVES = {

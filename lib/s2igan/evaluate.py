@@ -5,6 +5,7 @@ Features, class probabilities and attributes come from the evaluator, a network 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,8 +23,10 @@ from s2igan.settings import Settings
 
 
 @torch.no_grad()
-def generate(generator: Generator, speech: Tensor, seed: int = 0, batch: int = 200, all_scales: bool = False) -> Iterator[Tensor | list[Tensor]]:
-    """Images for speech embeddings [N, speech_size], in eval mode, a batch at a time: uint8 [b, s, s, 3], or a list of them, small to large.
+def generate(
+    generator: Generator, speech: Tensor, seed: int = 0, batch: int = 200, all_scales: bool = False
+) -> Iterator[np.ndarray | list[np.ndarray]]:
+    """Images for speech embeddings [N, speech_size], a batch at a time: uint8 [b, s, s, 3], or a list of them, small to large.
 
     Noise follows from `seed` and the row alone, so that two generators given the same rows draw from the same noise.
     """
@@ -102,10 +105,12 @@ def unseen_classes(store: Store, evaluator: nn.Module) -> np.ndarray | None:
 def watcher(
     store: Store, speech: Tensor, evaluator: nn.Module, features: Tensor, settings: Settings, folder: Path
 ) -> Callable[[Generator, int], dict[str, float]]:
-    """What `train_rdg` calls now and then: mAP, FID on the validation classes, and `growth/step-<n>.png`, eight images from the same noise."""
+    """What `train_rdg` calls now and then: mAP, FID on the validation classes; `growth/step-<n>.png`, eight images from one noise."""
     captions = store.captions_of("val")
     if len(captions) == 0:
         return lambda generator, step: {}
+    if not (folder / "checkpoints").is_dir():
+        shutil.rmtree(folder / "growth", ignore_errors=True)  # of an earlier run
     shown = captions[np.linspace(0, len(captions) - 1, 8).astype(int)]
 
     def watch(generator: Generator, step: int) -> dict[str, float]:

@@ -73,6 +73,11 @@ def columns_of_rows(
     return figure
 
 
+def enlarged(picture: np.ndarray, size: int) -> np.ndarray:
+    """A picture of s pixels with each pixel repeated, `size` (a multiple of s) a side."""
+    return picture.repeat(size // len(picture), 0).repeat(size // len(picture), 1)
+
+
 def framed(picture: np.ndarray, right: bool) -> np.ndarray:
     """A picture with a white and black frame drawn into it if `right`: contrast, not hue, says so."""
     if not right:

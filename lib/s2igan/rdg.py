@@ -6,6 +6,7 @@ the method notes; every convolution of G and D is without bias except the logits
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -184,7 +185,7 @@ def same_block(before: int, after: int) -> nn.Sequential:
 
 
 class Discriminator(nn.Module):
-    """Discriminator of one scale with a conditional and an unconditional head (StackGAN-v2); 5.72, 18.83, 71.27 M at 64, 128, 256 pixels."""
+    """Discriminator of one scale, with a conditional and an unconditional head (StackGAN-v2): 5.72, 18.83, 71.27 M at 64, 128, 256 px."""
 
     def __init__(self, image_size: int, width: int = 64, condition_size: int = 128) -> None:
         """Halves `image_size` (a power of two, at least 8) down to 4 pixels, doubling the channels from `width`; above 8 * width they are
@@ -193,7 +194,7 @@ class Discriminator(nn.Module):
         halvings = int(math.log2(image_size // 4))
         channels = [width * 2**i for i in range(halvings)]
         layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
-        layers += [down_block(a, b) for a, b in zip(channels, channels[1:], strict=False)]
+        layers += [down_block(a, b) for a, b in itertools.pairwise(channels)]
         while channels[-1] > 8 * width:
             layers.append(same_block(channels[-1], channels[-1] // 2))
             channels.append(channels[-1] // 2)

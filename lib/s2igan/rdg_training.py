@@ -240,7 +240,7 @@ def train_rdg(
         if done % settings.rdg_log_every == 0 or saving:
             means = {name: value.item() / (done - logged) for name, value in sums.items()}
             if not all(np.isfinite(value) for value in means.values()):
-                raise RuntimeError(f"a loss of RDG is not finite before step {done} ({means}): the last checkpoint in {checkpoints} is good")
+                raise RuntimeError(f"a loss is not finite before step {done} ({means}): the last checkpoint in {checkpoints} is good")
             if watch is not None and (done % settings.rdg_sample_every == 0 or last):
                 means |= watch(nets.average, done)
             log(done, **means)

@@ -46,7 +46,7 @@ class Settings(BaseModel):
     dataset: Literal["mini-birds", "mini-flowers", "cub", "oxford", "folder"] = "mini-flowers"
     data_dir: str = ""  # where cub, oxford or folder data lies; the embedded sets need none
     preset: Literal["mini", "small", "paper"] = "mini"
-    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = ""  # folder below results/ and data/; the preset's name by default
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = ""  # folder below results/ and data/; by default the preset
     system: str = ""  # SEN_SYSTEMS or RDG_SYSTEMS, for the notebooks that train one
     seed: Annotated[int, Field(ge=0)] = 0
     threads: Count = 1  # torch threads of one run; the study runs as many one-thread runs side by side as there are cores
@@ -108,6 +108,9 @@ class Settings(BaseModel):
     eval_batch: Count = 200
     eval_splits: Count = 10  # of the Inception Score
 
+    # 04_analysis
+    analysis_runs: tuple[str, ...] = ()  # folder names of the runs that it reads; none named: every finished run
+
 
 # What a preset lays over the defaults above, which are those of `mini`.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -115,19 +118,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "data_image_size": 64, "data_crop_from": 76, "data_captions": 10, "data_backbone_steps": 2000,
         "sen_gru_size": 256, "sen_steps": 3000, "sen_batch": 128, "sen_validate_every": 300,
-        "rdg_width": 64, "rdg_discriminator_width": 32, "rdg_condition_size": 128, "rdg_noise_size": 100, "rdg_steps": 20_000, "rdg_batch": 64, "rdg_lr": 2e-4,
-        "rdg_sample_every": 2000, "rdg_checkpoint_every": 1000,
+        "rdg_width": 64, "rdg_discriminator_width": 32, "rdg_condition_size": 128, "rdg_noise_size": 100, "rdg_steps": 20_000,
+        "rdg_batch": 64, "rdg_lr": 2e-4, "rdg_sample_every": 2000, "rdg_checkpoint_every": 1000,
     },
     "paper": {
         "data_image_size": 256, "data_crop_from": 304, "data_captions": 10, "data_backbone": "inception",
         "sen_gru_size": 512, "sen_steps": None, "sen_batch": 128, "sen_lr_decay": "step", "sen_validate_every": 500,
-        "rdg_width": 64, "rdg_discriminator_width": 64, "rdg_condition_size": 128, "rdg_noise_size": 100, "rdg_standardise": False, "rdg_steps": None,
-        "rdg_batch": 24, "rdg_lr": 2e-4, "rdg_lr_decay": "none", "rdg_sample_every": 5000, "rdg_checkpoint_every": 1000,
+        "rdg_width": 64, "rdg_discriminator_width": 64, "rdg_condition_size": 128, "rdg_noise_size": 100, "rdg_standardise": False,
+        "rdg_steps": None, "rdg_batch": 24, "rdg_lr": 2e-4, "rdg_lr_decay": "none", "rdg_sample_every": 5000, "rdg_checkpoint_every": 1000,
     },
 }  # fmt: skip
 
 # Which settings each stage reads. `threads` and `device` are left out on purpose: they change where a run happens, not what it is.
-_STAGE_PREFIXES = {"data": ("data_",), "sen": ("sen_", "eval_"), "rdg": ("rdg_", "eval_"), "analysis": ("eval_",)}
+_STAGE_PREFIXES = {"data": ("data_",), "sen": ("sen_", "eval_"), "rdg": ("rdg_", "eval_"), "analysis": ("analysis_",)}
 
 
 def resolve(parameters: dict[str, Any]) -> Settings:
@@ -150,7 +153,7 @@ def resolve(parameters: dict[str, Any]) -> Settings:
     for name, value in values.items():
         if isinstance(value, str) and "tuple" in str(Settings.model_fields[name].annotation):
             values[name] = tuple(part.strip() for part in value.split(",") if part.strip())
-        if isinstance(value, str) and value.lower() in ("none", "null"):
+        if isinstance(value, str) and value.lower() in ("none", "null") and "None" in str(Settings.model_fields[name].annotation):
             values[name] = None
     values["study"] = values.get("study") or preset
     if values.get("data_flip") is None:

@@ -56,13 +56,15 @@ def plan(given: dict[str, Any]) -> Study:
             raise BadInput(f"parameter 'seeds' is {seed!r}: it must be whole numbers from 0 on, such as 0,1,2")
     if not of or not seeds:
         raise BadInput(f"parameter {'seeds' if of else 'datasets'!r} is empty")
-    return Study(
-        name=next(iter(of.values())).study,
-        of=of,
-        seeds=tuple(dict.fromkeys(int(seed) for seed in seeds)),
-        sen=tuple(system for system in SEN_SYSTEMS if system in chosen),
-        rdg=tuple(system for system in RDG_SYSTEMS if system in chosen),
-    )
+    numbers = tuple(dict.fromkeys(int(seed) for seed in seeds))
+    sen, rdg = (tuple(system for system in known if system in chosen) for known in (SEN_SYSTEMS, RDG_SYSTEMS))
+    # The analysis reads the runs of this study alone, not what an earlier one with other seeds or systems left beside them.
+    for dataset, values in of.items():
+        folders = [settings.run_dir(values, "data").name]
+        for stage, systems in (("sen", sen), ("rdg", rdg)):
+            folders += [settings.run_dir(values, stage, system, seed).name for system in systems for seed in numbers]
+        of[dataset] = values.model_copy(update={"analysis_runs": tuple(folders)})
+    return Study(next(iter(of.values())).study, of, numbers, sen, rdg)
 
 
 def in_plural(given: dict[str, Any]) -> dict[str, Any]:
