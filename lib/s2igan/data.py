@@ -89,8 +89,8 @@ def find_source(settings: Settings, root: str | Path) -> Source:
     drawn = store_dir(settings, root).with_suffix(".drawn")
     shutil.rmtree(drawn, ignore_errors=True)
     write_dataset(
-        settings.dataset, drawn, settings.data_seed, settings.data_classes, settings.data_images_per_class, settings.data_captions,
-        workers=settings.threads,
+        settings.dataset, drawn, settings.data_seed, settings.data_classes, settings.data_images_per_class, settings.data_unseen_images,
+        settings.data_captions, workers=settings.threads,
     )  # fmt: skip
     return read_source(settings.dataset, drawn)
 

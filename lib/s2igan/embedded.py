@@ -54,9 +54,13 @@ CONTRASTS = {
     "mini-birds": (("crown", "body"), ("body", "wing"), ("body", "belly"), ("wing", "belly"), ("wing", "bars")),
 }
 CLASS_NAME = {"mini-flowers": ("colour", "shape", "petals"), "mini-birds": ("size", "body", "wing")}
-LEAST_DIFFERENCE = 3  # attributes in which any two classes differ
+# Attributes in which any two classes differ, and any two unseen ones. Many classes that lie close, rather than few that lie far apart:
+# where every other attribute gives one away, a network need not see it, and cannot on a class that it never met.
+LEAST_DIFFERENCE = 2
+LEAST_DIFFERENCE_UNSEEN = 3
 LEAST_CLASSES = 5  # so that a fifth is at least one
 MOST_UNSEEN = 20
+MOST_CLASSES = 999  # their numbers have three digits
 TRIES = 2_000  # combinations drawn for one class before giving up
 
 OVERSAMPLING = 4
@@ -175,23 +179,28 @@ def unseen(classes: int) -> int:
 
 
 def choose_classes(dataset: str, count: int, rng: Generator) -> list[dict[str, str]]:
-    """`count` combinations of attributes, any two `LEAST_DIFFERENCE` apart or more.
+    """`count` combinations of attributes, any two `LEAST_DIFFERENCE` apart or more, any two unseen ones `LEAST_DIFFERENCE_UNSEEN`.
 
     The last `unseen(count)` are meant as test classes: they use only values that occur in the ones before them.
     """
     _check(dataset)
     if count < LEAST_CLASSES:
         raise BadInput(f"classes: {count} is too few; {LEAST_CLASSES} or more are needed, a fifth of them for testing")
+    if count > MOST_CLASSES:
+        raise BadInput(f"classes: {count} is too many; ask for fewer, at most {MOST_CLASSES}")
     values = {name: list(options) for name, options in ATTRIBUTES[dataset].items()}
     chosen: list[dict[str, str]] = []
+    first_unseen = count - unseen(count)
     for index in range(count):
-        if index == count - unseen(count):
+        if index == first_unseen:
             values = {name: [value for value in options if any(c[name] == value for c in chosen)] for name, options in values.items()}
         for _ in range(TRIES):
             picks = rng.random(len(values))
             candidate = {name: options[int(u * len(options))] for (name, options), u in zip(values.items(), picks, strict=True)}
             visible = all(candidate[a] != candidate[b] or candidate[a] == "none" for a, b in CONTRASTS[dataset])
-            if visible and all(sum(candidate[name] != c[name] for name in values) >= LEAST_DIFFERENCE for c in chosen):
+            apart = [sum(candidate[name] != c[name] for name in values) for c in chosen]
+            among_unseen = apart[first_unseen:] if index > first_unseen else []
+            if visible and min(apart, default=99) >= LEAST_DIFFERENCE and min(among_unseen, default=99) >= LEAST_DIFFERENCE_UNSEEN:
                 chosen.append(candidate)
                 break
         else:
@@ -485,20 +494,23 @@ def write_dataset(
     seed: int = 0,
     classes: int = 100,
     images_per_class: int = 20,
+    unseen_images: int = 20,
     captions_per_image: int = 2,
     size: int = 64,
     workers: int = 2,
     progress: Callable[[str], object] = print,
 ) -> None:
-    """Write a whole data set to the folder `out`, which appears only once it is complete; the last `unseen(classes)` classes are test.
+    """Write a whole data set to the folder `out`, which appears only once it is complete; the last `unseen(classes)` classes are test,
+    with `unseen_images` pictures each in place of `images_per_class`.
 
     The bytes depend on every argument but `workers` and `progress`. Worker processes are spawned, so a script that calls this with
     more than one needs the usual `if __name__ == "__main__"`; a notebook or `python -m` does not.
     """
     _check(dataset)
     out = Path(out)
-    least = {"images_per_class": 1, "captions_per_image": 1, "size": 16, "workers": 1, "seed": 0}
-    given = {"images_per_class": images_per_class, "captions_per_image": captions_per_image, "size": size, "workers": workers, "seed": seed}
+    least = {"images_per_class": 1, "unseen_images": 1, "captions_per_image": 1, "size": 16, "workers": 1, "seed": 0}
+    given = {"images_per_class": images_per_class, "unseen_images": unseen_images, "captions_per_image": captions_per_image, "size": size,
+             "workers": workers, "seed": seed}  # fmt: skip
     for name, value in given.items():
         if value < least[name]:
             raise BadInput(f"{name}: {value} is too small; it must be {least[name]} or more")
@@ -510,8 +522,11 @@ def write_dataset(
     part = out.with_name(f"{out.name}.part-{os.getpid()}")
     try:
         part.mkdir(parents=True)
-        rest = (seed, images_per_class, captions_per_image, size)
-        jobs = [(dataset, part, name, index, chosen[index], *rest) for index, name in enumerate(names)]
+        train = classes - unseen(classes)
+        jobs = [
+            (dataset, part, name, index, chosen[index], seed, images_per_class if index < train else unseen_images, captions_per_image, size)
+            for index, name in enumerate(names)
+        ]
         with ExitStack() as stack:
             if workers == 1:
                 done = map(_write_class, jobs)
@@ -522,7 +537,7 @@ def write_dataset(
             for i, name in enumerate(done, 1):
                 if i % max(1, classes // 4) == 0 or i == classes:
                     progress(f"{dataset}: {i} of {classes} classes drawn (last: {name})")
-        _write_lists(part, names, chosen, classes - unseen(classes))
+        _write_lists(part, names, chosen, train)
         part.rename(out)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)

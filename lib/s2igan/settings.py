@@ -55,8 +55,9 @@ class Settings(BaseModel):
 
     # 01_data: pictures, speech and the networks that turn a picture into features.
     data_seed: Annotated[int, Field(ge=0)] = 0
-    data_classes: Annotated[int, Field(ge=4)] = 200  # classes drawn (embedded sets); of them a fifth, at most 20, unseen
-    data_images_per_class: Annotated[int, Field(ge=2)] = 12  # pictures drawn a class (embedded sets)
+    data_classes: Annotated[int, Field(ge=4)] = 400  # classes drawn (embedded sets); of them a fifth, at most 20, unseen
+    data_images_per_class: Annotated[int, Field(ge=2)] = 6  # pictures drawn of a training class (embedded sets)
+    data_unseen_images: Annotated[int, Field(ge=2)] = 20  # and of an unseen class
     data_validation: Share = 0.1  # share of the training classes held out; every choice is made on them
     data_captions: Count = 2  # spoken captions used of each image, the first ones in file order
     data_voices: Annotated[tuple[str, ...], Field(min_length=1)] = ("en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-gb+f4")

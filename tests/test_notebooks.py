@@ -1,0 +1,139 @@
+"""The notebooks themselves at toy size, through the study's own commands: what they leave, a kill in the middle, other people's data."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+import soundfile
+import yaml
+
+from s2igan import data, embedded, speech
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TOY = {
+    "data_classes": 20, "data_images_per_class": 4, "data_unseen_images": 4, "data_captions": 1, "data_backbone_steps": 5,
+    "data_backbone_batch": 16, "sen_steps": 4, "sen_batch": 8, "sen_gru_size": 8, "sen_validate_every": 2, "rdg_steps": 24, "rdg_batch": 8,
+    "rdg_width": 8, "rdg_discriminator_width": 4, "rdg_log_every": 4, "rdg_checkpoint_every": 4, "rdg_sample_every": 12, "eval_splits": 2,
+}  # fmt: skip
+
+
+def project(folder: Path) -> Path:
+    """A copy of what the commands run in, so that nothing is written into the repository."""
+    folder.mkdir(exist_ok=True)
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    for name in ("Snakefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "toy.yaml").write_text(yaml.safe_dump(TOY))
+    return folder
+
+
+def study(folder: Path, *names: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "s2igan", "study", "PARAMS=toy.yaml", *names]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, **options)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_sources_are_for_readers(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in code) == 1
+    assert notebook.cells[0].cell_type == "markdown" and "**Question.**" in notebook.cells[0].source
+    assert all(len(cell.source.splitlines()) <= 25 for cell in code)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = project(tmp_path_factory.mktemp("toy"))
+    ended = study(folder)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return folder, ended
+
+
+def test_the_default_study_leaves_what_the_readme_promises(toy):
+    folder, ended = toy
+    results = folder / "results/mini/mini-flowers"
+    runs = {path.parent.name for path in results.glob("*/metrics.json")}
+    assert runs == {"data-store-seed0", "sen-sen-seed0", "sen-sen-wo-ld-seed0", "rdg-s2igan-seed0", "rdg-s2igan-wo-ld-seed0"}
+    for run in runs:
+        about = json.loads((results / run / "metrics.json").read_text())
+        assert {"commit", "device", "versions", "seed", "system", "dataset", "preset"} <= set(about)
+        assert all({"metric", "value", "n", "split"} <= set(row) for row in about["metrics"])
+        assert yaml.safe_load((results / run / "params.yaml").read_text())["dataset"] == "mini-flowers"
+        (notebook,) = (results / run).glob("*.ipynb")
+        cells = nbformat.read(notebook, as_version=4).cells
+        assert not any(output.output_type == "error" for cell in cells for output in cell.get("outputs", []))
+    table = pd.read_csv(results / "analysis/metrics.csv")
+    assert list(table.columns[:7]) == ["dataset", "preset", "system", "seed", "metric", "value", "n"]
+    for system in ("S2IGAN", "S2IGAN w/o L_d"):
+        assert {"mAP", "FID", "KID", "IS", "IS_std"} <= set(table[table.system == system].metric)
+    assert {"mAP", "mAP released", "mAP chance"} <= set(table[table.system == "SEN"].metric)
+    for name in ("samples.png", "map.svg", "tsne.svg", "curves_rdg.svg", "curves_sen.svg"):
+        assert (results / "analysis" / name).stat().st_size > 1000
+    assert "S2IGAN w/o L_d" in ended.stdout and "step 24/24" in ended.stdout  # the table at the end, progress before
+
+
+def test_a_second_call_does_nothing_in_seconds(toy):
+    started = time.monotonic()
+    ended = study(toy[0])
+    assert ended.returncode == 0 and "nothing to do" in ended.stdout
+    assert time.monotonic() - started < 30
+
+
+def test_killed_in_the_middle_and_run_again_equals_uninterrupted(toy):
+    folder, _ = toy
+    run = folder / "results/mini/mini-flowers/rdg-s2igan-seed0"
+    whole = {name: (run / name).read_bytes() for name in ("weights.safetensors", "metrics.json", "log.jsonl")}
+    shutil.rmtree(run)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "s2igan", "study", "PARAMS=toy.yaml"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 200
+    while not list(run.glob("checkpoints/*/step-*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(3)  # what the study started notices that it is gone
+    assert list(run.glob("checkpoints/*/step-*.pt")) and not (run / "metrics.json").exists()
+    ended = study(folder)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "goes on from step" in ended.stdout
+    assert {name: (run / name).read_bytes() for name in whole} == whole  # weights, and the same metrics.json twice
+
+
+def test_somebodys_own_recordings_and_images(tmp_path):
+    folder, mine = project(tmp_path / "project"), tmp_path / "mine"
+    embedded.write_dataset("mini-birds", mine, 3, 20, 4, 4, 1, workers=1, progress=lambda line: None)
+    for item in data.read_source("folder", mine).items:
+        audio = mine / "audio" / f"{item.name}_0.flac"
+        audio.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(audio, speech.speak(list(item.texts))[0].numpy(), speech.SAMPLE_RATE)
+    shutil.rmtree(mine / "captions")
+    (mine / "attributes.csv").unlink()
+    ended = study(folder, "DATASET=folder", f"DATA_DIR={mine}", "SYSTEMS=S2IGAN", "RDG_STEPS=8", "STUDY=own")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    table = pd.read_csv(folder / "results/own/folder/analysis/metrics.csv")
+    assert set(table.system) == {"real", "SEN", "S2IGAN"}
+
+
+def test_a_fault_in_the_data_is_one_line(tmp_path):
+    folder, mine = project(tmp_path / "project"), tmp_path / "mine"
+    embedded.write_dataset("mini-birds", mine, 3, 10, 2, 2, 1, workers=1, progress=lambda line: None)
+    broken = sorted((mine / "images").rglob("*.png"))[3]
+    broken.write_bytes(b"")
+    ended = study(folder, "DATASET=folder", f"DATA_DIR={mine}")
+    assert ended.returncode != 0
+    (line,) = [line for line in ended.stderr.splitlines() if line.strip()]
+    assert line.startswith("error: ") and str(broken) in line and "zero bytes" in line
+    assert not (folder / "data/mini/folder").exists()

@@ -1,0 +1,224 @@
+"""Training on a data set drawn small: a stopped run equals one that was not, a step does what it says, seeds fix everything."""
+
+import shutil
+import types
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from s2igan import BadInput, backbone, data, embedded, evaluate, rdg_training, runs, sen
+from s2igan.settings import resolve, slug
+
+TINY = {
+    "data_classes": 20, "data_images_per_class": 3, "data_unseen_images": 5, "data_captions": 1, "data_voices": "en-us", "sen_gru_size": 8,
+    "sen_steps": 6, "sen_batch": 8, "sen_validate_every": 2, "rdg_width": 8, "rdg_discriminator_width": 4, "rdg_steps": 6, "rdg_batch": 8,
+    "rdg_log_every": 2, "rdg_checkpoint_every": 2, "rdg_sample_every": 4, "eval_splits": 2, "device": "cpu",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A drawn and spoken data set with its store, and an untrained backbone and evaluator."""
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("world")
+    embedded.write_dataset("mini-flowers", root / "drawn", 0, 20, 3, 5, 1, workers=1, progress=lambda line: None)
+    source = data.read_source("mini-flowers", root / "drawn")
+    data.build_store(
+        source, root / "store", crop_from=38, captions=1, voices=("en-us",), words_per_minute=300, seed=0, validation=0.2, workers=1,
+        progress=lambda line: None,
+    )  # fmt: skip
+    store = data.open_store(root / "store")
+    values, _ = backbone.attribute_targets(store)
+    torch.manual_seed(0)
+    networks = [backbone.freeze(backbone.StandIn(20, {name: len(v) for name, v in values.items()})) for _ in range(2)]
+    return types.SimpleNamespace(root=root, store=store, backbone=networks[0], evaluator=networks[1])
+
+
+def settings_for(system, **more):
+    return resolve({**TINY, "system": system, **more})
+
+
+def train_sen(world, folder, **more):
+    settings = settings_for(more.pop("system", "SEN"), **more)
+    features = backbone.extract(world.backbone, world.store.images, 32)
+    return sen.train_sen(settings, world.store, world.backbone, features, folder, "upstream")
+
+
+def train_rdg(world, folder, watch=None, **more):
+    settings = settings_for(more.pop("system", "S2IGAN"), **more)
+    speech = torch.randn(len(world.store.caption_image), 16, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    images = sen.ImageEncoder(world.backbone, 16).eval().requires_grad_(False)
+    return rdg_training.train_rdg(settings, world.store, speech, images, 16, folder, "upstream", watch)
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def stop_after(monkeypatch, steps):
+    """Makes the training end with an error in the step after `steps`, as a kill would, between two checkpoints or at one."""
+    counted, step = iter(range(10_000)), torch.optim.Adam.step
+
+    def counting(self, *arguments, **named):
+        if next(counted) >= steps:
+            raise KeyboardInterrupt
+        return step(self, *arguments, **named)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", counting)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_stopped_rdg_training_goes_on_as_if_nothing_had_been(world, tmp_path, monkeypatch, precision):
+    whole = train_rdg(world, tmp_path / "whole", precision=precision).state_dict()
+    with monkeypatch.context() as patch:
+        stop_after(patch, 5 * 3 + 2)  # five optimisers a step: in the middle of step 4, after the checkpoint of step 2
+        with pytest.raises(KeyboardInterrupt):
+            train_rdg(world, tmp_path / "stopped", precision=precision)
+    assert [p.name for p in (tmp_path / "stopped").glob("checkpoints/*/step-*.pt")] == ["step-00000002.pt"]
+    resumed = train_rdg(world, tmp_path / "stopped", precision=precision).state_dict()
+    assert equal(whole, resumed)
+    assert runs.read_log(tmp_path / "whole/log.jsonl") == runs.read_log(tmp_path / "stopped/log.jsonl")
+    assert not equal(whole, train_rdg(world, tmp_path / "other", precision=precision, seed=1).state_dict())
+
+
+def test_stopped_sen_training_goes_on_as_if_nothing_had_been(world, tmp_path, monkeypatch):
+    whole = train_sen(world, tmp_path / "whole").own_state()
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train_sen(world, tmp_path / "stopped")
+    assert equal(whole, train_sen(world, tmp_path / "stopped").own_state())
+    assert runs.read_log(tmp_path / "whole/log.jsonl") == runs.read_log(tmp_path / "stopped/log.jsonl")
+
+
+def test_the_distinctive_loss_is_what_tells_the_two_systems_apart(world, tmp_path):
+    with_it, without = (train_sen(world, tmp_path / slug(system), system=system) for system in ("SEN", "SEN w/o L_d"))
+    first = [runs.read_log(tmp_path / slug(system) / "log.jsonl")[0]["matching"] for system in ("SEN", "SEN w/o L_d")]
+    assert first[0] == pytest.approx(first[1], rel=0.05)  # the same start and the same batches
+    start = settings_for("SEN")
+    runs.seed_everything(0, "sen")
+    untouched = sen.SEN(start, world.backbone, len(np.unique(world.store.image_class[world.store.images_of("train")])))
+    assert torch.equal(without.classifier.bias, untouched.classifier.bias)  # never followed
+    assert not torch.equal(with_it.classifier.bias, untouched.classifier.bias)
+
+
+def step_parts(world):
+    settings = settings_for("S2IGAN", precision="fp32")
+    nets = rdg_training.build(settings, 16, 16)
+    optimisers = {name: torch.optim.SGD(net.parameters(), 0.1) for name, net in nets.trained().items()}
+    torch.manual_seed(0)
+    images = sen.ImageEncoder(world.backbone, 16).eval().requires_grad_(False)
+    real, similar, wrong = torch.rand(3, 8, 3, 32, 32) * 2 - 1
+    autocast = lambda: torch.autocast("cpu", torch.bfloat16, enabled=False)  # noqa: E731
+    step = lambda: rdg_training.train_step(  # noqa: E731
+        nets, optimisers, real, similar, wrong, torch.randn(8, 16), torch.randn(8, 32), images, settings, autocast
+    )
+    return nets, images, step
+
+
+def test_a_step_reports_every_loss_and_moves_every_network(world):
+    nets, images, step = step_parts(world)
+    before = {name: {k: v.clone() for k, v in net.named_parameters()} for name, net in nets.trained().items()}
+    frozen = {name: tensor.clone() for name, tensor in images.state_dict().items()}
+    report = step()
+    assert set(report) == {"D8", "D16", "D32", "RS", "G_RS", "G", "KL"}
+    # At the start nobody knows anything: each logit is near 0, so each cross-entropy is near ln 2 (or ln 4 for RS).
+    assert all(report[f"D{size}"].item() == pytest.approx(6 * np.log(2), rel=0.35) for size in (8, 16, 32))
+    assert report["RS"].item() == pytest.approx(4 * np.log(4), rel=0.35)
+    for name, net in nets.trained().items():
+        assert all(not torch.equal(p, before[name][k]) for k, p in net.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0)
+        assert any(not torch.equal(p, before[name][k]) for k, p in net.named_parameters())
+    assert equal(frozen, images.state_dict())
+
+
+def test_the_generator_step_leaves_no_gradient_in_its_critics(world):
+    nets, _, step = step_parts(world)
+    seen = {}
+
+    def spy(name, update=rdg_training.update):
+        def inner(optimiser, loss):
+            update(optimiser, loss)
+            seen[len(seen)] = [p.grad is not None for d in nets.discriminators for p in d.parameters() if p.requires_grad]
+
+        return inner
+
+    original, rdg_training.update = rdg_training.update, spy("update")
+    try:
+        step()
+    finally:
+        rdg_training.update = original
+    assert len(seen) == 5 and seen[4] == []  # in the last update, the generator's, no critic asks for gradients
+    assert all(p.requires_grad for d in nets.discriminators for p in d.parameters())  # and afterwards they do again
+
+
+def test_batches_hold_images_of_the_right_classes(world):
+    store, rng = world.store, np.random.default_rng(0)
+    train = store.images_of("train")
+    by_class = {k: train[store.image_class[train] == k] for k in np.unique(store.image_class[train])}
+    for _ in range(20):
+        images = rng.choice(train, 8)
+        captions, similar, wrong = rdg_training.draw_batch(store, images, rng, by_class)
+        assert (store.caption_image[captions] == images).all()
+        assert (store.image_class[similar] == store.image_class[images]).all() and (similar != images).all()
+        assert (store.image_class[wrong] != store.image_class[images]).all()
+        assert set(similar) | set(wrong) <= set(train)
+
+
+def test_moving_average():
+    live, average = nn.Linear(2, 2), nn.Linear(2, 2)
+    expected = 0.9 * average.weight.detach() + 0.1 * live.weight.detach()
+    rdg_training.update_average(average, live, 0.9)
+    assert torch.allclose(average.weight, expected)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_checkpoint(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(rdg_training.losses, "kl_loss", lambda mu, logvar: mu.sum() * float("nan"))
+    with pytest.raises(RuntimeError, match=r"not finite.*checkpoints"):
+        train_rdg(world, tmp_path)
+
+
+def test_evaluation_rows_and_their_repetition(world, tmp_path):
+    settings = settings_for("S2IGAN")
+    speech = torch.randn(len(world.store.caption_image), 16)
+    features = backbone.extract(world.evaluator, world.store.images, 32)
+    generator = train_rdg(world, tmp_path, rdg_steps=2)
+    first, second = (evaluate.evaluate_rdg(generator, world.store, speech, world.evaluator, features, settings) for _ in range(2))
+    assert first == second
+    values = {row["metric"]: row for row in first}
+    assert {"mAP", "FID", "KID", "IS", "IS_std", "attribute colour"} <= set(values)
+    assert all(row["split"] == "test" and row["n"] == 20 for row in first)  # 4 unseen classes x 5 images x 1 caption
+    real = {row["metric"]: row["value"] for row in evaluate.evaluate_real(world.store, features, world.evaluator, settings)}
+    assert 0 <= real["FID real"] < values["FID"]["value"]
+
+
+def test_generated_images_do_not_depend_on_the_batch(world, tmp_path):
+    generator = train_rdg(world, tmp_path, rdg_steps=2)
+    speech = torch.randn(7, 16)
+    one, other = (np.concatenate(list(evaluate.generate(generator, speech, 3, batch))) for batch in (7, 2))
+    assert one.shape == (7, 32, 32, 3) and one.dtype == np.uint8
+    assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_weights_from_other_settings_are_refused_in_one_line(world, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file(train_sen(world, tmp_path, sen_steps=2).own_state(), tmp_path / "weights.safetensors")
+    assert sen.load_sen(settings_for("SEN"), world.store, world.backbone, tmp_path / "weights.safetensors")
+    with pytest.raises(BadInput, match=r"weights.safetensors is from other settings"):
+        sen.load_sen(settings_for("SEN", sen_gru_size=4), world.store, world.backbone, tmp_path / "weights.safetensors")
+    shutil.rmtree(tmp_path)
+    with pytest.raises(BadInput, match="run 02_sen"):
+        sen.load_sen(settings_for("SEN"), world.store, world.backbone, tmp_path / "weights.safetensors")
+
+
+def test_speech_embeddings_come_back_in_order(world):
+    torch.manual_seed(0)
+    encoder = sen.SpeechEncoder(gru_size=4).eval()
+    captions = np.array([9, 3, 14, 0, 7])
+    together = sen.embed_speech(encoder, world.store, captions, batch=2)
+    for row, caption in zip(together, captions, strict=True):
+        mel, lengths = data.pad_mels([world.store.mel(caption)])
+        assert torch.allclose(encoder(mel, lengths)[0], row, atol=1e-5)
