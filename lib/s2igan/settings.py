@@ -67,14 +67,14 @@ class Settings(BaseModel):
     data_flip: bool | None = None  # mirror training images; by default everything but the embedded sets, whose birds face right
     data_backbone: Literal["standin", "inception"] = "standin"
     data_backbone_weights: str = "imagenet"  # of Inception-v3: imagenet (fetched once), a path, or random (dry runs)
-    data_backbone_steps: Count = 400  # training steps of each stand-in network
+    data_backbone_steps: Count = 300  # training steps of each stand-in network
     data_backbone_batch: Count = 64
 
     # 02_sen: speech embedding network.
     sen_conv_channels: tuple[Count, Count] = (64, 128)
     sen_gru_size: Count = 128  # of one direction; an embedding has twice as many values
     sen_attention_size: Count = 128
-    sen_steps: int | None = Field(300, ge=1)  # None: sen_epochs decides
+    sen_steps: int | None = Field(200, ge=1)  # None: sen_epochs decides
     sen_epochs: Count = 150
     sen_batch: Annotated[int, Field(ge=2)] = 64
     sen_lr: Positive = 1e-3
