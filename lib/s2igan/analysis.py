@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -99,3 +100,24 @@ def provenance(folders: list[Path]) -> pd.DataFrame:
         rows.append({"run": folder.name, **row, "seconds": run["timing"].get("seconds"), "torch": run["versions"]["torch"],
                      "commit": run["commit"][:12]})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def keep(studies: list[Path], out: Path) -> None:
+    """What the README shows of finished studies: `metrics.csv` of all of them, and each data set's table, figures and notebook.
+
+    Args: studies: folders `results/<study>/<dataset>` with an analysis. A data set found in `out` already is replaced, others stay.
+    Raises: BadInput for a folder without an analysis.
+    """
+    tables = []
+    for study in studies:
+        if not (study / "analysis" / "metrics.csv").is_file():
+            raise BadInput(f"{study} has no analysis/metrics.csv: run `make study` first")
+        tables.append(pd.read_csv(study / "analysis" / "metrics.csv"))
+        shutil.rmtree(out / study.name, ignore_errors=True)
+        shutil.copytree(study / "analysis", out / study.name, ignore=shutil.ignore_patterns("metrics.csv", "params.yaml", ".*"))
+    if (out / "metrics.csv").is_file():
+        new = pd.concat(tables).dataset.unique()
+        old = pd.read_csv(out / "metrics.csv")
+        tables.insert(0, old[~old.dataset.isin(new)])
+    with runs.replacing(out / "metrics.csv") as temporary:
+        pd.concat(tables).sort_values("dataset", kind="stable").to_csv(temporary, index=False)

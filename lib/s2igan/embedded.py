@@ -524,8 +524,8 @@ def write_dataset(
         part.mkdir(parents=True)
         train = classes - unseen(classes)
         jobs = [
-            (dataset, part, name, index, chosen[index], seed, images_per_class if index < train else unseen_images, captions_per_image, size)
-            for index, name in enumerate(names)
+            (dataset, part, name, i, chosen[i], seed, images_per_class if i < train else unseen_images, captions_per_image, size)
+            for i, name in enumerate(names)
         ]
         with ExitStack() as stack:
             if workers == 1:

@@ -229,7 +229,8 @@ def train_rdg(
             nets, optimisers, picture(chosen, rng), picture(similar, rng), picture(wrong, rng), speech[torch.as_tensor(captions)],
             noise, embed_image, settings, autocast,
         )  # fmt: skip
-        update_average(nets.average, nets.generator, min(settings.rdg_ema, (1 + step) / (10 + step)))
+        decay = min(settings.rdg_ema, (1 + step) / (10 + step)) if settings.rdg_ema_warmup else settings.rdg_ema
+        update_average(nets.average, nets.generator, decay)
         for name, value in report.items():
             sums[name] = sums[name] + value if name in sums else value
 

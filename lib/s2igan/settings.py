@@ -100,7 +100,8 @@ class Settings(BaseModel):
     rdg_betas: tuple[Share, Share] = (0.5, 0.999)
     rdg_kl_weight: Annotated[float, Field(ge=0)] = 2.0
     rdg_relation_weight: Annotated[float, Field(ge=0)] = 1.0
-    rdg_ema: Share = 0.999  # short runs start faster: min(rdg_ema, (1 + k) / (10 + k)) at step k
+    rdg_ema: Share = 0.999  # of the generator's weights
+    rdg_ema_warmup: bool = True  # short trainings: min(rdg_ema, (1 + k) / (10 + k)) at step k
     rdg_log_every: Count = 50
     rdg_checkpoint_every: Count = 250  # steps
     rdg_sample_every: Count = 500  # steps between sample grids and validation mAP
@@ -126,7 +127,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "data_image_size": 256, "data_crop_from": 304, "data_captions": 10, "data_backbone": "inception",
         "sen_gru_size": 512, "sen_steps": None, "sen_batch": 128, "sen_lr_decay": "step", "sen_validate_every": 500,
         "rdg_width": 64, "rdg_discriminator_width": 64, "rdg_condition_size": 128, "rdg_noise_size": 100, "rdg_standardise": False,
-        "rdg_steps": None, "rdg_batch": 24, "rdg_lr": 2e-4, "rdg_lr_decay": "none", "rdg_sample_every": 5000, "rdg_checkpoint_every": 1000,
+        "rdg_ema_warmup": False, "rdg_steps": None, "rdg_batch": 24, "rdg_lr": 2e-4, "rdg_lr_decay": "none",
+        "rdg_sample_every": 5000, "rdg_checkpoint_every": 1000,
     },
 }  # fmt: skip
 

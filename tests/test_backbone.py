@@ -1,0 +1,69 @@
+"""Image networks: sizes, files, weights that cannot be had."""
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models import Inception_V3_Weights, inception_v3
+
+from s2igan import BadInput, backbone
+
+
+def test_a_saved_stand_in_comes_back_frozen(tmp_path):
+    torch.manual_seed(0)
+    net = backbone.freeze(backbone.StandIn(7, {"colour": 3, "size": 2}))
+    backbone.save_network(net, tmp_path / "net.safetensors")
+    again = backbone.load_network(tmp_path / "net.safetensors")
+    images = torch.rand(3, 3, 32, 32)
+    assert torch.equal(net(images), again(images)) and net(images).shape == (3, 128)
+    assert set(again.attributes) == {"colour", "size"} and again.classify.out_features == 7
+    assert not again.training and not any(p.requires_grad for p in again.parameters())
+    images.requires_grad_()
+    again(images).sum().backward()
+    assert images.grad.abs().sum() > 0  # the generator learns through it
+    assert again(torch.rand(2, 3, 64, 64)).shape == again(torch.rand(2, 3, 8, 8)).shape == (2, 128)
+    with pytest.raises(BadInput, match="run 01_data"):
+        backbone.load_network(tmp_path / "none.safetensors")
+
+
+def test_inception_has_the_papers_features_and_its_file_comes_back(tmp_path):
+    torch.manual_seed(0)
+    with pytest.warns(UserWarning, match="meaningless"):
+        net = backbone.freeze(backbone.InceptionV3("random"))
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    features = net(images)
+    assert features.shape == (2, 2048) and net.classify(features).shape == (2, 1000)
+    backbone.save_network(net, tmp_path / "net.safetensors")
+    assert torch.equal(backbone.load_network(tmp_path / "net.safetensors")(images), features)
+
+
+def test_weights_from_a_path_or_one_line_that_says_where_to_get_them(tmp_path, monkeypatch):
+    with pytest.raises(BadInput, match=r"data_backbone_weights: .* does not exist"):
+        backbone.InceptionV3(str(tmp_path / "absent.pth"))
+    with pytest.warns(UserWarning):
+        source = backbone.InceptionV3("random")
+    state = {f"fc.{k}": v for k, v in source.classify.state_dict().items()}
+    official = {**source.net.state_dict(), **state}
+    torch.manual_seed(1)
+    whole = inception_v3(weights=None, init_weights=False).state_dict()
+    torch.save({name: official.get(name, tensor) for name, tensor in whole.items()}, tmp_path / "inception.pth")
+    images = torch.rand(1, 3, 32, 32)
+    loaded, original = backbone.freeze(backbone.InceptionV3(str(tmp_path / "inception.pth"))), backbone.freeze(source)
+    assert torch.allclose(loaded(images), original(images))
+
+    def offline(*arguments, **named):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(type(Inception_V3_Weights.IMAGENET1K_V1), "get_state_dict", offline)
+    with pytest.raises(BadInput, match=r"could not be fetched.*inception_v3.*data_backbone_weights"):
+        backbone.InceptionV3("imagenet")
+
+
+def test_extract_works_in_batches_and_crops_the_middle():
+    torch.manual_seed(0)
+    net = backbone.freeze(backbone.StandIn(2, {}))
+    images = np.random.default_rng(0).integers(0, 256, (5, 38, 38, 3), dtype=np.uint8)
+    whole = backbone.extract(net, images, 32)
+    assert whole.shape == (5, 128)
+    assert torch.allclose(backbone.extract(net, images, 32, batch=2), whole, atol=1e-5)
+    middle = torch.tensor(images[:, 3:35, 3:35]).permute(0, 3, 1, 2) / 127.5 - 1
+    assert torch.allclose(net(middle), whole, atol=1e-5)
