@@ -29,21 +29,21 @@ from s2igan import BadInput
 
 ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
     "mini-flowers": {
-        "petals": ("four", "five", "eight", "twelve"),
+        "petals": ("four", "five", "eight"),
         "shape": ("round", "pointed", "narrow"),
         "colour": ("red", "orange", "yellow", "white", "pink", "purple", "blue", "turquoise", "maroon"),
         "centre": ("yellow", "white", "green", "black"),
-        "ring": ("none", "white", "red", "purple"),
-        "stamens": ("none", "white", "black"),
-        "leaves": ("none", "broad", "slender"),
+        "ring": ("none", "white", "red"),
+        "stamens": ("none", "black"),
+        "leaves": ("broad", "slender"),
     },
     "mini-birds": {
-        "crown": ("red", "yellow", "white", "black", "blue", "green"),
-        "body": ("red", "orange", "yellow", "green", "blue", "purple", "brown", "grey"),
-        "wing": ("red", "yellow", "green", "blue", "brown", "grey", "black"),
-        "belly": ("red", "orange", "yellow", "white", "grey", "black"),
-        "bars": ("none", "white", "yellow", "black"),
-        "beak": ("short", "long", "hooked"),
+        "crown": ("red", "yellow", "white", "black"),
+        "body": ("red", "yellow", "green", "blue", "purple", "brown"),
+        "wing": ("red", "yellow", "green", "blue", "grey", "black"),
+        "belly": ("orange", "yellow", "white", "black"),
+        "bars": ("none", "white"),
+        "beak": ("short", "long"),
         "tail": ("short", "long"),
         "size": ("small", "large"),
     },
@@ -56,7 +56,7 @@ CONTRASTS = {
 CLASS_NAME = {"mini-flowers": ("colour", "shape", "petals"), "mini-birds": ("size", "body", "wing")}
 # Attributes in which any two classes differ, and any two unseen ones. Many classes that lie close, rather than few that lie far apart:
 # where every other attribute gives one away, a network need not see it, and cannot on a class that it never met.
-LEAST_DIFFERENCE = 2
+LEAST_DIFFERENCE = 1
 LEAST_DIFFERENCE_UNSEEN = 3
 LEAST_CLASSES = 5  # so that a fifth is at least one
 MOST_UNSEEN = 20
@@ -69,7 +69,7 @@ COLOURS = {
     "purple": (134, 62, 186), "blue": (44, 92, 220), "turquoise": (54, 204, 208), "maroon": (122, 16, 44), "green": (76, 156, 58),
     "brown": (132, 82, 46), "grey": (142, 148, 158), "black": (40, 38, 46),
 }  # fmt: skip
-COUNTS = {"four": 4, "five": 5, "eight": 8, "twelve": 12}
+COUNTS = {"four": 4, "five": 5, "eight": 8}
 
 # ---------------------------------------------------------------------------------------------------------------- captions
 
@@ -77,7 +77,7 @@ COUNTS = {"four": 4, "five": 5, "eight": 8, "twelve": 12}
 SYNONYMS = {
     "none": ("no",), "round": ("round", "rounded"), "pointed": ("pointed", "pointy"),
     "narrow": ("narrow", "thin"), "broad": ("broad", "wide"), "short": ("short", "stubby"), "small": ("small", "little", "tiny"),
-    "large": ("large", "big"), "hooked": ("hooked", "curved"),
+    "large": ("large", "big"),
 }  # fmt: skip
 # attribute -> how likely it is to be named against the others, and its wordings (none where it is an adjective of a sentence)
 PHRASES: dict[str, dict[str, tuple[float, tuple[str, ...]]]] = {
@@ -91,13 +91,13 @@ PHRASES: dict[str, dict[str, tuple[float, tuple[str, ...]]]] = {
         "wing": (1.0, ("{} wings",)),
     },
 }  # fmt: skip
-# Attributes named with this probability, before three or four others, as far as the sentence has room.
+# Attributes named with this probability, before four or five others, as far as the sentence has room.
 USUAL = {"mini-flowers": {"colour": 1.0}, "mini-birds": {"body": 0.95, "wing": 0.9}}
-WORDS = (7, 14)
+WORDS = (7, 16)
 
 
 def describe(dataset: str, attributes: dict[str, str], rng: Generator, must: tuple[str, ...] = ()) -> str:
-    """One caption of 7 to 14 words (more only if `must` asks for much), lower case, that names some attributes and all in `must`.
+    """One caption of 7 to 16 words (more only if `must` asks for much), lower case, that names some attributes and all in `must`.
 
     What is drawn from `rng`, and every choice, depends on the names of the attributes and never on their values. The same state of
     `rng` with one value changed gives the same sentence but for that word (and 'a', 'an' or, before 'no', neither).
@@ -115,7 +115,7 @@ def describe(dataset: str, attributes: dict[str, str], rng: Generator, must: tup
     ranked = sorted(weights, key=lambda name: (name not in must, -(chance[name] ** (1 / weights[name]))))
     needed = sum(name in must for name in ranked)
     write = _flower_sentences if dataset == "mini-flowers" else _bird_sentences
-    for extra in range(max(3 + (how_many < 0.3), needed), -1, -1):
+    for extra in range(max(4 + (how_many < 0.3), needed), -1, -1):
         named = sorted(usual + ranked[:extra], key=lambda name: order[name])
         wordings = {name: PHRASES[dataset][name][1] for name in named if name in PHRASES[dataset]}
         details = {name: options[int(phrase[name] * len(options))] for name, options in wordings.items() if options}
@@ -258,7 +258,6 @@ TAILS = {
 BEAKS = {
     "short": np.array([(0.4, -0.385), (0.5, -0.36), (0.6, -0.285), (0.5, -0.235), (0.4, -0.22)]),
     "long": np.array([(0.4, -0.385), (0.52, -0.36), (0.77, -0.28), (0.76, -0.25), (0.52, -0.245), (0.4, -0.225)]),
-    "hooked": _smooth([(0.39, -0.4), (0.52, -0.41), (0.64, -0.32), (0.63, -0.14), (0.57, -0.2), (0.5, -0.22), (0.4, -0.21)]),
 }
 
 
@@ -334,12 +333,12 @@ def draw_image(dataset: str, attributes: dict[str, str], rng: Generator, size: i
 def _flower(attributes: dict[str, str], rng: Generator, size: int) -> np.ndarray:
     """A flower from the front on its stem: [size, size, 3], 0..255."""
     number, colour = COUNTS[attributes["petals"]], _colour(attributes["colour"])
-    x, y, radius, tilt, turn, lean = rng.uniform((0.47, 0.43, 0.345, 0.9, -0.35, -0.06), (0.53, 0.48, 0.39, 1.0, 0.35, 0.06))
+    x, y, radius, tilt, turn, lean = rng.uniform((0.485, 0.445, 0.355, 0.94, -0.12, -0.04), (0.515, 0.47, 0.385, 1.0, 0.12, 0.04))
     middle, step = np.array((x, y)), 2 * math.pi / number
 
     # Out-of-focus greens: one shade a picture, a coarse grid of small differences, darker below and behind the flower.
-    shade, blue = rng.uniform((0.8, -12), (1.15, 16))
-    grid = np.array((74.0, 112, 62 + blue)) * shade * rng.uniform(0.78, 1.22, (4, 4, 1)) + rng.uniform(-7, 7, (4, 4, 3))
+    shade, blue = rng.uniform((0.85, -8), (1.1, 10))
+    grid = np.array((74.0, 112, 62 + blue)) * shade * rng.uniform(0.88, 1.12, (4, 4, 1)) + rng.uniform(-4, 4, (4, 4, 3))
     grid *= np.array((1.15, 1.05, 0.9, 0.75))[:, None, None]
     canvas = _Canvas(grid, size)
     _leaves(canvas, attributes["leaves"], middle, lean, rng)
@@ -384,22 +383,22 @@ def _flower_heart(canvas: _Canvas, attributes: dict[str, str], middle: np.ndarra
     oval = DISC * (radius, radius * tilt)
     if attributes["ring"] != "none":
         ring = _colour(attributes["ring"])
-        canvas.shaded(middle + 0.47 * oval, middle, _ramp(ring * 0.8, ring, steps=3), least=0.85)
+        canvas.shaded(middle + 0.54 * oval, middle, _ramp(ring * 0.8, ring, steps=3), least=0.85)
     if attributes["stamens"] != "none":
         stamen = _colour(attributes["stamens"])
         for angle in first + 2 * math.pi / 8 * np.arange(8):
-            tip = middle + 0.62 * radius * np.array((math.cos(angle), math.sin(angle) * tilt))
+            tip = middle + 0.7 * radius * np.array((math.cos(angle), math.sin(angle) * tilt))
             canvas.line(np.array((middle, tip)), stamen * 0.85, 0.012)
             canvas.fill(tip + 0.08 * oval, stamen * 0.7)
             canvas.fill(tip + 0.06 * oval, stamen)
     centre = _colour(attributes["centre"])
-    canvas.fill(middle + 0.32 * oval, centre * 0.62)
-    canvas.shaded(middle + 0.295 * oval, middle - 0.1 * radius, _tones(centre, 0.8, 0.3), least=0.2)
+    canvas.fill(middle + 0.36 * oval, centre * 0.62)
+    canvas.shaded(middle + 0.335 * oval, middle - 0.1 * radius, _tones(centre, 0.8, 0.3), least=0.2)
 
 
 def _bird(attributes: dict[str, str], rng: Generator, size: int) -> np.ndarray:
     """A bird on a branch, facing right: [size, size, 3], 0..255."""
-    x, y, angle, scale, slope = rng.uniform((0.48, 0.485, -0.1, 0.97, -0.06), (0.52, 0.525, 0.1, 1.03, 0.06))
+    x, y, angle, scale, slope = rng.uniform((0.49, 0.495, -0.05, 0.98, -0.03), (0.51, 0.515, 0.05, 1.02, 0.03))
     scale *= 0.56 if attributes["size"] == "large" else 0.46
     turned = _placed(np.concatenate((BODY, TAILS[attributes["tail"]], BEAKS[attributes["beak"]])), np.zeros(2), angle, (scale, scale))
     at = np.array((x, y)) - (turned.min(0) + turned.max(0)) / 2  # the whole bird is centred, whatever its tail and beak
@@ -422,8 +421,8 @@ def _sky(rng: Generator) -> np.ndarray:
     light, hue = rng.uniform(-1, 1, 2)
     sky = np.array((178.0, 208, 230)) + np.array((14, 10, 6)) * light
     leaves = np.array((140.0, 176, 112)) + np.array((10, 12, 8)) * light + np.array((22, 0, -4)) * hue
-    share = (np.linspace(0.05, 0.95, 5)[:, None, None] + rng.uniform(-0.25, 0.25, (5, 5, 1))).clip(0, 1)
-    return sky + (leaves - sky) * share + rng.uniform(-9, 9, (5, 5, 1))
+    share = (np.linspace(0.05, 0.95, 5)[:, None, None] + rng.uniform(-0.12, 0.12, (5, 5, 1))).clip(0, 1)
+    return sky + (leaves - sky) * share + rng.uniform(-5, 5, (5, 5, 1))
 
 
 def _perch(canvas: _Canvas, place: Callable[[object], np.ndarray], slope: float, scale: float) -> None:

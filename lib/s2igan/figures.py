@@ -42,6 +42,7 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str] = 
     figure, axis = plt.subplots(figsize=(inch * len(rows[0]), inch * len(rows)))
     axis.imshow(sheet, interpolation="nearest")
     axis.set(xticks=[], yticks=[], title=title)
+    axis.grid(False)
     if labels:
         step = sheet.shape[0] / len(rows)
         axis.set_yticks([(i + 0.5) * step for i in range(len(rows))], labels, fontsize=8)
@@ -57,19 +58,20 @@ def columns_of_rows(
     count = len(next(iter(blocks.values())))
     widths = [len(rows[0]) for rows in blocks.values()]
     figure, axes = plt.subplots(
-        1, len(blocks), figsize=(inch * sum(widths) + 0.3 * len(blocks), inch * count + 0.4), width_ratios=widths, squeeze=False
-    )
+        1, len(blocks), figsize=(inch * sum(widths) + (3.5 if labels else 0), inch * count + 0.8), width_ratios=widths, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
     for i, (axis, (heading, rows)) in enumerate(zip(axes[0], blocks.items(), strict=True)):
         sheet = grid(rows)
         axis.imshow(sheet, interpolation="nearest")
         axis.set(xticks=[], yticks=[])
+        axis.grid(False)
         axis.set_title(heading, fontsize=10)
         if labels and i == 0:
             axis.set_yticks([(k + 0.5) * sheet.shape[0] / count for k in range(count)], labels, fontsize=8)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    figure.suptitle(title)
-    figure.tight_layout(w_pad=0.5)
+    figure.suptitle(title, fontsize=11)
     return figure
 
 

@@ -63,18 +63,18 @@ class Settings(BaseModel):
     data_voices: Annotated[tuple[str, ...], Field(min_length=1)] = ("en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-gb+f4")
     data_words_per_minute: Annotated[int, Field(ge=80, le=450)] = 230
     data_image_size: Literal[8, 16, 32, 64, 128, 256] = 32  # the largest generated image
-    data_crop_from: Count = 38  # short side of the stored image, from which training crops `data_image_size`
+    data_crop_from: Count = 34  # short side of the stored image, from which training crops `data_image_size`
     data_flip: bool | None = None  # mirror training images; by default everything but the embedded sets, whose birds face right
     data_backbone: Literal["standin", "inception"] = "standin"
     data_backbone_weights: str = "imagenet"  # of Inception-v3: imagenet (fetched once), a path, or random (dry runs)
-    data_backbone_steps: Count = 300  # training steps of each stand-in network
+    data_backbone_steps: Count = 200  # training steps of each stand-in network
     data_backbone_batch: Count = 64
 
     # 02_sen: speech embedding network.
     sen_conv_channels: tuple[Count, Count] = (64, 128)
     sen_gru_size: Count = 128  # of one direction; an embedding has twice as many values
     sen_attention_size: Count = 128
-    sen_steps: int | None = Field(200, ge=1)  # None: sen_epochs decides
+    sen_steps: int | None = Field(150, ge=1)  # None: sen_epochs decides
     sen_epochs: Count = 150
     sen_batch: Annotated[int, Field(ge=2)] = 64
     sen_lr: Positive = 1e-3
@@ -95,7 +95,8 @@ class Settings(BaseModel):
     rdg_steps: int | None = Field(3000, ge=1)  # None: rdg_epochs decides
     rdg_epochs: Count = 600
     rdg_batch: Annotated[int, Field(ge=2)] = 32
-    rdg_lr: Positive = 5e-4
+    rdg_lr: Positive = 5e-4  # of the generator
+    rdg_critic_lr: Positive = 2e-4  # of the discriminators and the relation supervisor
     rdg_lr_decay: Literal["none", "linear"] = "linear"  # linear: to zero from half-way
     rdg_betas: tuple[Share, Share] = (0.5, 0.999)
     rdg_kl_weight: Annotated[float, Field(ge=0)] = 2.0
@@ -127,7 +128,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "data_image_size": 256, "data_crop_from": 304, "data_captions": 10, "data_backbone": "inception",
         "sen_gru_size": 512, "sen_steps": None, "sen_batch": 128, "sen_lr_decay": "step", "sen_validate_every": 500,
         "rdg_width": 64, "rdg_discriminator_width": 64, "rdg_condition_size": 128, "rdg_noise_size": 100, "rdg_standardise": False,
-        "rdg_ema_warmup": False, "rdg_steps": None, "rdg_batch": 24, "rdg_lr": 2e-4, "rdg_lr_decay": "none",
+        "rdg_ema_warmup": False, "rdg_steps": None, "rdg_batch": 24, "rdg_lr": 2e-4, "rdg_critic_lr": 2e-4, "rdg_lr_decay": "none",
         "rdg_sample_every": 5000, "rdg_checkpoint_every": 1000,
     },
 }  # fmt: skip
