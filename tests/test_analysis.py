@@ -1,0 +1,64 @@
+"""Tables from runs made by hand: means, spreads, floors, what is kept."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from s2igan import BadInput, analysis
+
+
+def run(folder, system, seed, values, dataset="mini-flowers"):
+    folder.mkdir(parents=True)
+    about = {"dataset": dataset, "preset": "mini", "system": system, "seed": seed, "commit": "abc"}
+    rows = [{"metric": metric, "value": value, "n": 10, "split": "test"} for metric, value in values.items()]
+    (folder / "metrics.json").write_text(json.dumps({**about, "metrics": rows}))
+
+
+@pytest.fixture
+def study(tmp_path):
+    study = tmp_path / "results/mini/mini-flowers"
+    run(study / "data-store-seed0", "real", 0, {"mAP real": 99.0, "mAP chance": 6.5, "FID real": 0.5, "FID training": 50.0})
+    run(study / "sen-sen-seed0", "SEN", 0, {"mAP": 90.0, "mAP released": 88.0, "mAP chance": 6.0})
+    for seed, value in ((0, 60.0), (1, 64.0)):
+        run(study / f"rdg-s2igan-seed{seed}", "S2IGAN", seed, {"mAP": value, "FID": 20.0, "KID": 0.12345, "IS": 5.0})
+    return study
+
+
+def test_collect_orders_systems_and_keeps_every_figure(study):
+    table = analysis.collect(analysis.finished(study))
+    assert list(table.columns[:7]) == analysis.COLUMNS
+    assert list(dict.fromkeys(table.system)) == ["real", "SEN", "S2IGAN"] and len(table) == 4 + 3 + 8
+    assert len(analysis.collect(analysis.finished(study, ("rdg-s2igan-seed1",)))) == 4
+    with pytest.raises(BadInput, match="no finished run"):
+        analysis.collect([])
+
+
+def test_table_has_means_spreads_and_floors(study):
+    text = analysis.markdown_table(analysis.collect(analysis.finished(study)))
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    lines = {row[0]: row[1:] for row in cells}
+    assert lines["SEN"] == ["90.00", "88.00", "6.00"]
+    assert lines["S2IGAN"] == ["62.00 ± 2.83", "20.00 ± 0.00", "0.1235 ± 0.0000", "5.00 ± 0.00"]  # sample deviation of 60 and 64
+    assert lines["*chance*"][0] == "6.50" and lines["*real images, one half against the other*"][:2] == ["99.00", "0.50"]
+
+
+def test_first_runs_are_those_of_the_lowest_seed(study):
+    found = analysis.first_runs(analysis.finished(study), ["S2IGAN w/o L_d", "S2IGAN"])
+    assert {system: path.name for system, path in found.items()} == {"S2IGAN": "rdg-s2igan-seed0"}
+
+
+def test_keep_replaces_a_data_set_and_leaves_the_others(study, tmp_path):
+    out = tmp_path / "reference"
+    with pytest.raises(BadInput, match="run `make study` first"):
+        analysis.keep([study], out)
+    (study / "analysis").mkdir()
+    analysis.collect(analysis.finished(study)).to_csv(study / "analysis/metrics.csv", index=False)
+    (study / "analysis/table.md").write_text("one")
+    other = pd.DataFrame({"dataset": ["mini-birds", "mini-flowers"], "system": "SEN", "value": [1.0, 2.0]})
+    out.mkdir()
+    other.to_csv(out / "metrics.csv", index=False)
+    analysis.keep([study], out)
+    kept = pd.read_csv(out / "metrics.csv")
+    assert len(kept) == 15 + 1 and (kept.dataset == "mini-birds").sum() == 1
+    assert (out / "mini-flowers/table.md").read_text() == "one"
