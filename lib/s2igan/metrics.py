@@ -5,6 +5,8 @@ N, M are numbers of images, Q of queries, G of gallery items, D features, C clas
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -86,7 +88,9 @@ def frechet_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | T
     if min(len(a), len(b)) < 2:
         raise BadInput(f"Frechet distance: needs at least two images on each side, got {len(a)} and {len(b)}")
     covariances = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
-    distance = calculate_frechet_distance(a.mean(0), next(covariances), b.mean(0), next(covariances))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pytorch-fid's call of sqrtm, the reason for the pin of scipy
+        distance = calculate_frechet_distance(a.mean(0), next(covariances), b.mean(0), next(covariances))
     return max(0.0, float(distance))  # rounding can leave -1e-6 for equal sets
 
 
