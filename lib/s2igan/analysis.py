@@ -92,13 +92,13 @@ def markdown_table(table: pd.DataFrame) -> str:
 
 
 def provenance(folders: list[Path]) -> pd.DataFrame:
-    """For each run its system, seed, commit, device, precision and seconds."""
+    """For each run its system, seed, device, precision, threads, seconds, version of torch, and commit."""
     rows = []
     for folder in folders:
         run = runs.read_metrics(folder)
         row = {key: run[key] for key in ("system", "seed", "device", "precision", "threads")}
         rows.append({"run": folder.name, **row, "seconds": run["timing"].get("seconds"), "torch": run["versions"]["torch"],
-                     "commit": run["commit"][:12]})  # fmt: skip
+                     "commit": run["commit"]})  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -5,6 +5,7 @@ Pictures are uint8 arrays [s, s, 3]. Colours are seaborn's colour-blind palette,
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,27 +52,28 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str] = 
     return figure
 
 
-def columns_of_rows(
-    blocks: dict[str, Sequence[Sequence[np.ndarray]]], labels: Sequence[str] = (), title: str = "", inch: float = 0.55
-) -> Figure:
-    """Blocks side by side, such as ground truth and systems: {heading: rows of pictures}, the same number of rows in each."""
+def columns_of_rows(blocks: dict[str, Sequence[Sequence[np.ndarray]]], labels: Sequence[str] = (), inch: float = 0.55) -> Figure:
+    """Blocks side by side, such as ground truth and systems: {heading: rows of pictures}, the same number of rows in each.
+
+    `labels`, one a row, stand at the left, broken into lines of some 40 characters.
+    """
     count = len(next(iter(blocks.values())))
     widths = [len(rows[0]) for rows in blocks.values()]
     figure, axes = plt.subplots(
-        1, len(blocks), figsize=(inch * sum(widths) + (3.5 if labels else 0), inch * count + 0.8), width_ratios=widths, squeeze=False,
-        layout="constrained",
+        1, len(blocks), figsize=(inch * sum(widths) + 0.15 * len(blocks), inch * count), width_ratios=widths, squeeze=False
     )  # fmt: skip
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.05)  # labels and headings lie outside, `save` makes room
     for i, (axis, (heading, rows)) in enumerate(zip(axes[0], blocks.items(), strict=True)):
         sheet = grid(rows)
-        axis.imshow(sheet, interpolation="nearest")
+        axis.imshow(sheet, interpolation="nearest", aspect="auto")
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
         axis.set_title(heading, fontsize=10)
         if labels and i == 0:
-            axis.set_yticks([(k + 0.5) * sheet.shape[0] / count for k in range(count)], labels, fontsize=8)
+            positions = [(k + 0.5) * sheet.shape[0] / count for k in range(count)]
+            axis.set_yticks(positions, ["\n".join(textwrap.wrap(label, 42)) for label in labels], fontsize=8)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
