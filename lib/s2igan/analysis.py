@@ -92,12 +92,12 @@ def markdown_table(table: pd.DataFrame) -> str:
 
 
 def provenance(folders: list[Path]) -> pd.DataFrame:
-    """For each run its system, seed, device, precision, threads, seconds, version of torch, and commit."""
+    """For each run its system, seed, device, precision, threads, seconds (of a resumed run: since it was resumed), torch and commit."""
     rows = []
     for folder in folders:
         run = runs.read_metrics(folder)
         row = {key: run[key] for key in ("system", "seed", "device", "precision", "threads")}
-        rows.append({"run": folder.name, **row, "seconds": run["timing"].get("seconds"), "torch": run["versions"]["torch"],
+        rows.append({"run": folder.name, **row, "seconds_of_last_call": run["timing"].get("seconds"), "torch": run["versions"]["torch"],
                      "commit": run["commit"]})  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -59,10 +59,11 @@ def columns_of_rows(blocks: dict[str, Sequence[Sequence[np.ndarray]]], labels: S
     """
     count = len(next(iter(blocks.values())))
     widths = [len(rows[0]) for rows in blocks.values()]
-    figure, axes = plt.subplots(
-        1, len(blocks), figsize=(inch * sum(widths) + 0.15 * len(blocks), inch * count), width_ratios=widths, squeeze=False
-    )  # fmt: skip
-    figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.05)  # labels and headings lie outside, `save` makes room
+    gap = 0.15  # inches between blocks
+    size = inch * sum(widths) + gap * (len(blocks) - 1), inch * count
+    figure, axes = plt.subplots(1, len(blocks), figsize=size, width_ratios=widths, squeeze=False)
+    # Labels and headings lie outside of it; `save` makes room.
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=gap / (inch * np.mean(widths)))
     for i, (axis, (heading, rows)) in enumerate(zip(axes[0], blocks.items(), strict=True)):
         sheet = grid(rows)
         axis.imshow(sheet, interpolation="nearest", aspect="auto")
