@@ -1,6 +1,7 @@
 """What a trained generator is worth: images from spoken descriptions of unseen classes, and the figures of the tables.
 
-Features, class probabilities and attributes come from the evaluator, a network that no training of SEN or RDG ever sees.
+Features, class probabilities and attributes come from the evaluator: a stand-in that no training of SEN or RDG ever sees, or at preset
+`paper` the same Inception-v3 as SEN's.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def provenance(settings: Settings, stage: str, system: str = "") -> dict[str, An
         "preset": settings.preset,
         "seed": settings.data_seed if stage == "data" else settings.seed,
         "device": device_name(device),
-        "precision": "bf16" if use_bf16(settings, device) else "fp32",
+        "precision": "bf16" if stage == "rdg" and use_bf16(settings, device) else "fp32",  # RDG alone trains under autocast
         "threads": settings.threads,
         "commit": commit(),
         "versions": versions,

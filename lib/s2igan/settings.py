@@ -33,7 +33,8 @@ RDG_SYSTEMS: dict[str, dict[str, Any]] = {
 }
 
 Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -48,13 +49,13 @@ class Settings(BaseModel):
     preset: Literal["mini", "small", "paper"] = "mini"
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = ""  # folder below results/ and data/; by default the preset
     system: str = ""  # SEN_SYSTEMS or RDG_SYSTEMS, for the notebooks that train one
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     threads: Count = 1  # torch threads of one run; the study runs as many one-thread runs side by side as there are cores
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 autocast where the device multiplies it natively
 
     # 01_data: pictures, speech and the networks that turn a picture into features.
-    data_seed: Annotated[int, Field(ge=0)] = 0
+    data_seed: Seed = 0
     data_classes: Annotated[int, Field(ge=4)] = 400  # classes drawn (embedded sets); of them a fifth, at most 20, unseen
     data_images_per_class: Annotated[int, Field(ge=2)] = 6  # pictures drawn of a training class (embedded sets)
     data_unseen_images: Annotated[int, Field(ge=2)] = 20  # and of an unseen class
@@ -79,7 +80,7 @@ class Settings(BaseModel):
     sen_batch: Annotated[int, Field(ge=2)] = 64
     sen_lr: Positive = 1e-3
     sen_betas: tuple[Share, Share] = (0.95, 0.999)
-    sen_weight_decay: Annotated[float, Field(ge=0)] = 1e-3
+    sen_weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-3
     sen_lr_decay: Literal["step", "linear"] = "linear"  # step: x0.1 every 50 epochs (released); linear: to zero from half-way
     sen_scale: Positive = 10.0  # factor on the cosines in the matching loss
     sen_validate_every: Count = 50  # steps between validations; the best one's weights are kept
@@ -99,8 +100,9 @@ class Settings(BaseModel):
     rdg_critic_lr: Positive = 2e-4  # of the discriminators and the relation supervisor
     rdg_lr_decay: Literal["none", "linear"] = "linear"  # linear: to zero from half-way
     rdg_betas: tuple[Share, Share] = (0.5, 0.999)
-    rdg_kl_weight: Annotated[float, Field(ge=0)] = 0.05  # paper: 2, which in a short training leaves little of the condition but noise
-    rdg_relation_weight: Annotated[float, Field(ge=0)] = 1.0
+    # Paper: 2, which in a short training leaves little of the condition but noise.
+    rdg_kl_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
+    rdg_relation_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     rdg_ema: Share = 0.999  # of the generator's weights
     rdg_ema_warmup: bool = True  # short trainings: min(rdg_ema, (1 + k) / (10 + k)) at step k
     rdg_log_every: Count = 50
@@ -143,22 +145,26 @@ def resolve(parameters: dict[str, Any]) -> Settings:
     Raises BadInput, one line for the first fault: an unknown name (with the nearest known one) or a value out of range.
     """
     for name in parameters:
+        if not isinstance(name, str):
+            raise BadInput(f"parameter name {name!r} is no text: write it as in lib/s2igan/settings.py")
         if name not in Settings.model_fields:
             near = difflib.get_close_matches(name, Settings.model_fields, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "lib/s2igan/settings.py lists all parameters"
             raise BadInput(f"unknown parameter {name!r}: {hint}")
     preset = parameters.get("preset", Settings.model_fields["preset"].default)
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise BadInput(f"preset {preset!r} does not exist: choose one of {', '.join(PRESETS)}")
     values = {**PRESETS[preset], **parameters}
     dataset = values.get("dataset", Settings.model_fields["dataset"].default)
-    if dataset not in DATASETS:
+    if not isinstance(dataset, str) or dataset not in DATASETS:
         raise BadInput(f"dataset {dataset!r} does not exist: choose one of {', '.join(DATASETS)}")
     for name, value in values.items():
         if isinstance(value, str) and "tuple" in str(Settings.model_fields[name].annotation):
             values[name] = tuple(part.strip() for part in value.split(",") if part.strip())
         if isinstance(value, str) and value.lower() in ("none", "null") and "None" in str(Settings.model_fields[name].annotation):
             values[name] = None
+        if name == "data_image_size" and isinstance(value, str) and value.isdecimal():
+            values[name] = int(value)  # pydantic turns texts into numbers, but not into one of a list of numbers
     values["study"] = values.get("study") or preset
     if values.get("data_flip") is None:
         values["data_flip"] = dataset not in EMBEDDED
@@ -174,6 +180,11 @@ def resolve(parameters: dict[str, Any]) -> Settings:
     if settings.data_image_size < 8 * 2 ** (settings.rdg_stages - 1):
         raise BadInput(f"parameter 'rdg_stages' is {settings.rdg_stages}: too many for data_image_size {settings.data_image_size}, "
                        "whose smallest stage must have at least 8 pixels")  # fmt: skip
+    if settings.rdg_width < 2 ** (settings.rdg_stages - 1):
+        raise BadInput(f"parameter 'rdg_width' is {settings.rdg_width}: {settings.rdg_stages} stages halve it, so that it must be at least "
+                       f"{2 ** (settings.rdg_stages - 1)}")  # fmt: skip
+    if settings.study == "reference":
+        raise BadInput("parameter 'study' is 'reference': results/reference is for results that are kept, choose another name")
     known_systems = {"", *SEN_SYSTEMS, *RDG_SYSTEMS}
     if settings.system not in known_systems:
         raise BadInput(f"system {settings.system!r} does not exist: choose one of {', '.join([*SEN_SYSTEMS, *RDG_SYSTEMS])}")
@@ -188,6 +199,8 @@ def from_notebook(namespace: dict[str, Any]) -> Settings:
     plain = (bool, int, float, str, list, tuple, dict, types.NoneType)
     jupyter = {"In", "Out", "exit", "quit"}
     given = {k: v for k, v in namespace.items() if isinstance(v, plain) and not k.startswith("_") and k not in jupyter and not k.isupper()}
+    if isinstance(namespace.get("settings"), Settings):  # the cell is run again, when later cells have left values of their own
+        given = {name: value for name, value in given.items() if name in Settings.model_fields}
     return resolve(given)
 
 
