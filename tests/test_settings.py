@@ -83,3 +83,30 @@ def test_folders_of_runs():
     assert settings.store_dir(values).as_posix() == "data/mini/mini-birds"
     slugs = [settings.slug(system) for system in [*settings.SEN_SYSTEMS, *settings.RDG_SYSTEMS]]
     assert len(set(slugs)) == len(slugs)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({1: 2}, "parameter name 1"), ({"preset": ["mini"]}, "choose one of mini, small, paper"), ({"rdg_width": "2"}, "at least 4"),
+        ({"seed": 10**25}, "less than"), ({"rdg_lr": "inf"}, "finite"), ({"study": "reference"}, "choose another name"),
+    ],
+)  # fmt: skip
+def test_odd_values_get_one_line_too(given, said):
+    with pytest.raises(BadInput) as caught:
+        settings.resolve(given)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_every_preset_resolves_and_numbers_may_come_as_text():
+    assert settings.resolve({"preset": "paper"}).rdg_kl_weight == 2.0 and settings.resolve({"preset": "paper"}).rdg_lr_decay == "none"
+    assert settings.resolve({"preset": "small"}).data_image_size == 64
+    assert settings.resolve({"data_image_size": "16", "rdg_stages": "2"}).data_image_size == 16
+
+
+def test_the_settings_cell_can_be_run_again_after_later_cells():
+    first = settings.from_notebook({"dataset": "mini-birds"})
+    again = settings.from_notebook({"dataset": "mini-birds", "seed": 3, "settings": first, "started": 1.0, "rows": [1]})
+    assert again.seed == 3
+    with pytest.raises(BadInput, match="started"):
+        settings.from_notebook({"dataset": "mini-birds", "started": 1.0})
