@@ -14,7 +14,7 @@ from torch import Tensor
 from s2igan import BadInput, rdg_training, runs, sen
 from s2igan.data import Store
 from s2igan.rdg import Generator
-from s2igan.settings import RDG_SYSTEMS, SEN_SYSTEMS, Settings, resolve, run_dir
+from s2igan.settings import EMBEDDED, RDG_SYSTEMS, SEN_SYSTEMS, Settings, resolve, run_dir
 
 COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n"]
 
@@ -103,7 +103,7 @@ def provenance(folders: list[Path]) -> pd.DataFrame:
 
 
 def keep(studies: list[Path], out: Path) -> None:
-    """What the README shows of finished studies: `metrics.csv` of all of them, and each data set's table, figures and notebook.
+    """What the README shows of finished studies: `metrics.csv` of all of them; of the embedded sets table, figures and notebook too.
 
     Args: studies: folders `results/<study>/<dataset>` with an analysis. A data set found in `out` already is replaced, others stay.
     Raises: BadInput for a folder without an analysis.
@@ -113,6 +113,8 @@ def keep(studies: list[Path], out: Path) -> None:
         if not (study / "analysis" / "metrics.csv").is_file():
             raise BadInput(f"{study} has no analysis/metrics.csv: run `make study` first")
         tables.append(pd.read_csv(study / "analysis" / "metrics.csv"))
+        if study.name not in EMBEDDED:
+            continue  # its figures show pictures that are not ours to pass on
         shutil.rmtree(out / study.name, ignore_errors=True)
         shutil.copytree(study / "analysis", out / study.name, ignore=shutil.ignore_patterns("metrics.csv", "params.yaml", ".*"))
     if (out / "metrics.csv").is_file():
