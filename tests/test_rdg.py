@@ -63,7 +63,6 @@ def test_condition_is_mu_plus_eps_sigma():
     generator = Generator(12, 4, 3, 16, 1, 8).eval()
     noise, speech = torch.randn(1, 3), torch.randn(1, 12)
     images, mu, logvar = generator(noise, speech, torch.zeros(1, 4))
-    assert torch.allclose(generator.first(mu, noise), generator.first(mu + 0 * logvar, noise))
     assert torch.allclose(torch.tanh(generator.heads[0](generator.first(mu, noise))), images[0])
     eps = torch.ones(1, 4)
     shifted = torch.tanh(generator.heads[0](generator.first(mu + torch.exp(logvar / 2), noise)))

@@ -84,7 +84,7 @@ def train_step(
         autocast: makes the context of each forward. One a phase: a context keeps cast weights, which the next update makes stale.
     Returns: the losses, detached scalars.
     """
-    sizes = [settings.data_image_size // 2**i for i in reversed(range(settings.rdg_stages))]
+    sizes = scales(settings)
     reals, wrongs = pyramid(real, sizes), pyramid(wrong, sizes)
     report = {}
 

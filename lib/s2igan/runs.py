@@ -260,15 +260,6 @@ def load_checkpoint(folder: str | Path, fingerprint: str, map_location: str | to
     return None
 
 
-def clear_checkpoints(folder: str | Path) -> None:
-    """Deletes the checkpoints of a run that has written its results."""
-    for pattern in ("step-*.pt", ".step-*.pt"):
-        for path in Path(folder).glob(pattern):
-            path.unlink()
-    with contextlib.suppress(OSError):
-        Path(folder).rmdir()
-
-
 # ---- the machine -----------------------------------------------------------------------------------------------------------------
 
 

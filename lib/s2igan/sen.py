@@ -21,8 +21,7 @@ from s2igan.data import Store, augment, pad_mels
 from s2igan.losses import distinctive_loss, matching_loss
 from s2igan.metrics import mean_average_precision
 from s2igan.settings import SEN_SYSTEMS, Settings, identity
-
-MIN_FRAMES = 16  # the shortest log-mel that leaves one frame after both convolutions
+from s2igan.speech import MIN_FRAMES
 
 
 class SpeechEncoder(nn.Module):
