@@ -24,6 +24,8 @@ STORE = f"data/{study.name}/{{dataset}}"
 DATA_SEED = next(iter(study.of.values())).data_seed
 SEN = RESULTS + "/sen-{system}-seed{seed}"
 RDG = RESULTS + "/rdg-{system}-seed{seed}"
+TABLES = f"results/{study.name}/tables"
+TEXT = RESULTS + "/sen-{system,text-encoder}-seed{seed}"
 BY_SLUG = {slug(system): system for system in [*SEN_SYSTEMS, *RDG_SYSTEMS]}
 LIBRARY = Path(s2igan.__file__).parent
 PYTHON, PROCESS = sys.executable, os.getpid()
@@ -31,14 +33,17 @@ PYTHON, PROCESS = sys.executable, os.getpid()
 # The modules whose code decides a stage's numbers. A change in any of them reruns the stage; figures.py only draws.
 MODULES = {
     "data": ["data", "embedded", "speech", "backbone"],
-    "sen": ["data", "backbone", "sen", "losses", "metrics"],
-    "rdg": ["data", "backbone", "rdg", "rdg_training", "losses", "sen", "metrics", "evaluate"],
+    "sen": ["data", "backbone", "sen", "text", "losses", "metrics"],
+    "rdg": ["data", "backbone", "rdg", "rdg_training", "losses", "sen", "text", "metrics", "evaluate", "embedded"],
     "analysis": ["data", "metrics", "analysis", "figures"],
+    "tables": ["data", "metrics", "analysis", "figures", "tables", "evaluate", "embedded", "speech"],
 }
 
 
 def settings_of(wildcards):
-    """The settings of one run."""
+    """The settings of one run; of the tables, those of the first data set with the names of all of them."""
+    if "dataset" not in wildcards.keys():
+        return next(iter(study.of.values())).model_copy(update={"analysis_datasets": tuple(study.of)})
     values = study.of[wildcards.dataset]
     if "system" in wildcards.keys():
         values = values.model_copy(update={"system": BY_SLUG[wildcards.system], "seed": int(wildcards.seed)})
@@ -63,7 +68,7 @@ def source(stage, notebook):
 def label(stage):
     """What stands before a run's progress lines."""
     def of_run(wildcards, threads):
-        parts = [wildcards.dataset] if len(study.of) > 1 else []
+        parts = [wildcards.dataset] if len(study.of) > 1 and "dataset" in wildcards.keys() else []
         return " ".join(parts + [stage] + ([wildcards.system, f"seed{wildcards.seed}"] if "system" in wildcards.keys() else []))
     return of_run
 
@@ -100,6 +105,7 @@ rule all:
         [runs(dataset) for dataset in study.of],
         expand(RESULTS + "/data-store-seed{seed}/metrics.json", dataset=study.of, seed=DATA_SEED),
         expand(RESULTS + "/analysis/{name}", dataset=study.of, name=["metrics.csv", "table.md"]),
+        TABLES + "/table1.md" if study.tables else [],
 
 
 rule data:
@@ -146,6 +152,29 @@ rule sen:
         RUN
 
 
+rule text_encoder:  # as SEN, by a notebook of its own
+    input:
+        rules.data.output,
+    output:
+        TEXT + "/metrics.json",
+        TEXT + "/weights.safetensors",
+        TEXT + "/embeddings.safetensors",
+    log:
+        TEXT + "/02_text_encoder.ipynb",
+    threads: lambda wildcards: settings_of(wildcards).threads
+    params:
+        notebook="notebooks/02_text_encoder.ipynb",
+        source=source("sen", "notebooks/02_text_encoder.ipynb"),
+        settings=read_by("sen"),
+        values=parameters("sen"),
+        label=label("sen"),
+    shell:
+        RUN
+
+
+ruleorder: text_encoder > sen
+
+
 rule rdg:
     input:
         rules.data.output,
@@ -184,5 +213,27 @@ rule analysis:
         settings=read_by("analysis"),
         values=parameters("analysis"),
         label=label("analysis"),
+    shell:
+        RUN
+
+
+rule tables:
+    input:
+        [runs(dataset) for dataset in study.of],
+        expand(RESULTS + "/data-store-seed{seed}/metrics.json", dataset=study.of, seed=DATA_SEED),
+        notebook="notebooks/05_tables_and_figures.ipynb",
+    output:
+        TABLES + "/table1.md",
+        TABLES + "/table2.md",
+        TABLES + "/metrics.csv",
+    log:
+        TABLES + "/05_tables_and_figures.ipynb",
+    threads: 1
+    params:
+        notebook="notebooks/05_tables_and_figures.ipynb",
+        source=source("tables", "notebooks/05_tables_and_figures.ipynb"),
+        settings=read_by("tables"),
+        values=parameters("tables"),
+        label=label("tables"),
     shell:
         RUN

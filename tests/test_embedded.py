@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from s2igan import BadInput
-from s2igan.embedded import ATTRIBUTES, COLOURS, choose_classes, describe, draw_image, write_dataset
+from s2igan.embedded import ATTRIBUTES, COLOURS, choose_classes, describe, draw_image, named, write_dataset
 
 DATASETS = sorted(ATTRIBUTES)
 SMALL = {"classes": 6, "images_per_class": 2, "unseen_images": 2, "captions_per_image": 2, "progress": lambda line: None}
@@ -51,6 +51,17 @@ def test_one_changed_value_changes_one_word(dataset: str) -> None:
             stripped = [[word for word in sentence.replace(",", "").split() if word not in ("a", "an")] for sentence in plain]
             for one, other in combinations(stripped, 2):
                 assert len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_named_attribute_is_one_whose_change_changes_the_caption(dataset: str) -> None:
+    classes = choose_classes(dataset, 40, np.random.default_rng(0))
+    for seed, attributes in enumerate(classes):
+        caption = describe(dataset, attributes, np.random.default_rng(seed))
+        for name, values in ATTRIBUTES[dataset].items():
+            other = next(value for value in values if value != attributes[name])
+            changed = describe(dataset, {**attributes, name: other}, np.random.default_rng(seed))
+            assert (name in named(dataset, caption)) == (changed != caption), (name, caption)
 
 
 def test_articles_follow_the_value() -> None:

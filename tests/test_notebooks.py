@@ -112,6 +112,18 @@ def test_killed_in_the_middle_and_run_again_equals_uninterrupted(toy):
     assert {name: (run / name).read_bytes() for name in whole} == whole  # weights, and the same metrics.json twice
 
 
+def test_the_other_systems_join_the_same_study(toy):
+    folder, _ = toy
+    ended = study(folder, "SYSTEMS=S2IGAN end-to-end,StackGAN-v2 (T2IG)")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    results = folder / "results/mini/mini-flowers"
+    table = pd.read_csv(results / "analysis/metrics.csv")
+    assert set(table.system) == {"real", "text encoder", "S2IGAN end-to-end", "StackGAN-v2 (T2IG)"}
+    assert (results / "sen-text-encoder-seed0/02_text_encoder.ipynb").is_file()
+    left = {path.name for path in (results / "rdg-s2igan-end-to-end-seed0").iterdir()}
+    assert {"hearing.safetensors", "embeddings.safetensors", "weights.safetensors"} <= left
+
+
 def test_somebodys_own_recordings_and_images(tmp_path):
     folder, mine = project(tmp_path / "project"), tmp_path / "mine"
     embedded.write_dataset("mini-birds", mine, 3, 20, 4, 4, 1, workers=1, progress=lambda line: None)

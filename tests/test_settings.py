@@ -71,6 +71,9 @@ def test_a_stage_reads_its_own_settings_only():
         other = settings.resolve(given)
         differ = {stage for stage in changed if settings.of_stage(base, stage) != settings.of_stage(other, stage)}
         assert differ == {owner}
+    # A speech encoder that learns with the generator makes SEN's settings RDG's own.
+    learning, other = (settings.resolve({"system": "S2IGAN w/o SEN", **given}) for given in ({}, {"sen_lr": 0.1}))
+    assert settings.of_stage(learning, "rdg") != settings.of_stage(other, "rdg")
     elsewhere = settings.resolve({"threads": 2, "device": "cpu"})
     assert all(settings.of_stage(base, stage) == settings.of_stage(elsewhere, stage) for stage in changed)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from s2igan import BadInput, backbone, data, embedded, evaluate, rdg_training, runs, sen
-from s2igan.settings import resolve, slug
+from s2igan import BadInput, backbone, data, embedded, evaluate, rdg_training, runs, sen, text
+from s2igan.settings import RDG_SYSTEMS, resolve, slug
 
 TINY = {
     "data_classes": 20, "data_images_per_class": 3, "data_unseen_images": 5, "data_captions": 1, "data_voices": "en-us", "sen_gru_size": 8,
@@ -47,11 +47,13 @@ def train_sen(world, folder, **more):
 
 
 def train_rdg(world, folder, watch=None, **more):
+    """The averaged generator; for systems whose speech encoder learns too, all networks."""
     settings = settings_for(more.pop("system", "S2IGAN"), **more)
     speech = torch.randn(len(world.store.caption_image), 16, generator=torch.Generator().manual_seed(0))
-    torch.manual_seed(1)
-    images = sen.ImageEncoder(world.backbone, 16).eval().requires_grad_(False)
-    return rdg_training.train_rdg(settings, world.store, speech, images, 16, folder, "upstream", watch)
+    learns = RDG_SYSTEMS[settings.system]["sen"] is None
+    net = sen.fresh_sen(settings, world.store, world.backbone)
+    nets = rdg_training.train_rdg(settings, world.store, net, None if learns else speech, folder, "upstream", watch)
+    return nets if learns else nets.average
 
 
 def equal(a, b):
@@ -98,16 +100,14 @@ def test_the_distinctive_loss_is_what_tells_the_two_systems_apart(world, tmp_pat
     with_it, without = (train_sen(world, tmp_path / slug(system), system=system) for system in ("SEN", "SEN w/o L_d"))
     first = [runs.read_log(tmp_path / slug(system) / "log.jsonl")[0]["matching"] for system in ("SEN", "SEN w/o L_d")]
     assert first[0] == pytest.approx(first[1], rel=0.05)  # the same start and the same batches
-    start = settings_for("SEN")
-    runs.seed_everything(0, "sen")
-    untouched = sen.SEN(start, world.backbone, len(np.unique(world.store.image_class[world.store.images_of("train")])))
+    untouched = sen.fresh_sen(settings_for("SEN"), world.store, world.backbone)
     assert torch.equal(without.classifier.bias, untouched.classifier.bias)  # never followed
     assert not torch.equal(with_it.classifier.bias, untouched.classifier.bias)
 
 
 def step_parts(world):
     settings = settings_for("S2IGAN", precision="fp32")
-    nets = rdg_training.build(settings, 16, 16)
+    nets = rdg_training.build(settings, 16)
     optimisers = {name: torch.optim.SGD(net.parameters(), 0.1) for name, net in nets.trained().items()}
     torch.manual_seed(0)
     images = sen.ImageEncoder(world.backbone, 16).eval().requires_grad_(False)
@@ -139,8 +139,8 @@ def test_the_generator_step_leaves_no_gradient_in_its_critics(world):
     seen = {}
 
     def spy(name, update=rdg_training.update):
-        def inner(optimiser, loss):
-            update(optimiser, loss)
+        def inner(optimisers, loss):
+            update(optimisers, loss)
             seen[len(seen)] = [p.grad is not None for d in nets.discriminators for p in d.parameters() if p.requires_grad]
 
         return inner
@@ -160,11 +160,58 @@ def test_batches_hold_images_of_the_right_classes(world):
     by_class = {k: train[store.image_class[train] == k] for k in np.unique(store.image_class[train])}
     for _ in range(20):
         images = rng.choice(train, 8)
-        captions, similar, wrong = rdg_training.draw_batch(store, images, rng, by_class)
-        assert (store.caption_image[captions] == images).all()
+        similar, wrong = rdg_training.draw_images(store, images, rng, by_class)
         assert (store.image_class[similar] == store.image_class[images]).all() and (similar != images).all()
         assert (store.image_class[wrong] != store.image_class[images]).all()
         assert set(similar) | set(wrong) <= set(train)
+
+
+@pytest.mark.parametrize("by_length", [False, True])
+def test_an_epoch_of_rdg_holds_every_image_once_with_a_caption_of_its_own(world, by_length):
+    train = world.store.images_of("train")
+    batches = rdg_training.plan_epoch(settings_for("S2IGAN"), world.store, train, 0, by_length)
+    images, captions = (np.concatenate(part) for part in zip(*batches, strict=True))
+    assert all(len(part) == 8 for part, _ in batches) and len(images) == len(train) // 8 * 8
+    assert len(set(images)) == len(images) and set(images) <= set(train)
+    assert (world.store.caption_image[captions] == images).all()
+
+
+@pytest.mark.parametrize("system", ["S2IGAN w/o SEN", "S2IGAN end-to-end"])
+def test_a_speech_encoder_that_learns_here_is_stopped_and_goes_on_too(world, tmp_path, monkeypatch, system):
+    whole = train_rdg(world, tmp_path / "whole", system=system)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 6 * 3 + 2)  # six optimisers a step
+        with pytest.raises(KeyboardInterrupt):
+            train_rdg(world, tmp_path / "stopped", system=system)
+    resumed = train_rdg(world, tmp_path / "stopped", system=system)
+    assert equal(whole.average.state_dict(), resumed.average.state_dict())
+    assert equal(whole.hearing_average.state_dict(), resumed.hearing_average.state_dict())
+    assert runs.read_log(tmp_path / "whole/log.jsonl") == runs.read_log(tmp_path / "stopped/log.jsonl")
+    speech = rdg_training.embeddings(whole, world.store)
+    assert speech.shape == (len(world.store.caption_image), 16) and torch.isfinite(speech).all()
+    assert (rdg_training.embeddings(whole, world.store, "val") != 0).any(1).sum() == len(world.store.captions_of("val"))
+
+
+def test_what_learns_in_the_two_systems_without_a_finished_sen(world, tmp_path):
+    start = sen.fresh_sen(settings_for("S2IGAN w/o SEN"), world.store, world.backbone)
+    kept = {name: tensor.clone() for name, tensor in start.own_state().items()}
+    for system, matching in (("S2IGAN w/o SEN", False), ("S2IGAN end-to-end", True)):
+        net = sen.fresh_sen(settings_for(system), world.store, world.backbone)
+        rdg_training.train_rdg(settings_for(system), world.store, net, None, tmp_path / slug(system), "upstream")
+        moved = {name: not torch.equal(tensor, kept[name]) for name, tensor in net.own_state().items()}
+        assert moved["caption_encoder.gru.weight_hh_l0"]  # the generator's loss reaches the speech encoder
+        assert moved["images.linear.weight"] == moved["classifier.weight"] == matching  # SEN's losses alone reach these
+        assert ("SEN" in runs.read_log(tmp_path / slug(system) / "log.jsonl")[0]) == matching
+
+
+def test_the_text_encoder_reads_what_the_others_hear(world, tmp_path):
+    net = train_sen(world, tmp_path, system="text encoder")
+    store = types.SimpleNamespace(**vars(world.store))
+    store.mels = None  # not a frame of speech is looked at
+    embeddings = sen.embed_captions(net.caption_encoder, store, np.arange(6), batch=4)
+    assert torch.allclose(embeddings.norm(dim=1), torch.ones(6), atol=1e-5)
+    alone = net.caption_encoder(*text.characters([world.store.caption_text[5]]))[0]
+    assert torch.allclose(alone, embeddings[5], atol=1e-5)
 
 
 def test_moving_average():
@@ -188,8 +235,12 @@ def test_evaluation_rows_and_their_repetition(world, tmp_path):
     first, second = (evaluate.evaluate_rdg(generator, world.store, speech, world.evaluator, features, settings) for _ in range(2))
     assert first == second
     values = {row["metric"]: row for row in first}
-    assert {"mAP", "FID", "KID", "IS", "IS_std", "attribute colour"} <= set(values)
-    assert all(row["split"] == "test" and row["n"] == 20 for row in first)  # 4 unseen classes x 5 images x 1 caption
+    assert {"mAP", "FID", "KID", "IS", "IS_std", "attribute colour", "asked colour"} <= set(values)
+    assert all(row["split"] == "test" for row in first)
+    assert all(row["n"] == 20 for row in first if "asked" not in row["metric"])  # 4 unseen classes x 5 images x 1 caption
+    assert values["asked colour"]["value"] == values["attribute colour"]["value"]  # a flower's colour is always named
+    naming = sum("ring" in world.store.caption_text[i] for i in world.store.captions_of("test"))
+    assert values["asked ring"]["n"] == naming < 20
     real = {row["metric"]: row["value"] for row in evaluate.evaluate_real(world.store, features, world.evaluator, settings)}
     assert 0 <= real["FID real"] < values["FID"]["value"]
 
@@ -218,7 +269,7 @@ def test_speech_embeddings_come_back_in_order(world):
     torch.manual_seed(0)
     encoder = sen.SpeechEncoder(gru_size=4).eval()
     captions = np.array([9, 3, 14, 0, 7])
-    together = sen.embed_speech(encoder, world.store, captions, batch=2)
+    together = sen.embed_captions(encoder, world.store, captions, batch=2)
     for row, caption in zip(together, captions, strict=True):
         mel, lengths = data.pad_mels([world.store.mel(caption)])
         assert torch.allclose(encoder(mel, lengths)[0], row, atol=1e-5)

@@ -67,8 +67,11 @@ def test_conda_installs_the_lock_and_nothing_else():
 def test_plan():
     default = study.plan({})
     assert (list(default.of), default.seeds) == (["mini-flowers"], (0,))
-    assert default.sen == tuple(settings.SEN_SYSTEMS)
-    assert default.rdg == tuple(settings.RDG_SYSTEMS)
+    assert (default.sen, default.rdg) == (("SEN", "SEN w/o L_d"), ("S2IGAN", "S2IGAN w/o L_d"))
+    full = study.plan(study.DEFAULTS_FULL)
+    assert (full.sen, full.rdg) == (tuple(settings.SEN_SYSTEMS), tuple(settings.RDG_SYSTEMS)) and len(full.rdg) == 8
+    alone = study.plan({"systems": "S2IGAN end-to-end,StackGAN-v2 (T2IG)"})
+    assert alone.sen == ("text encoder",)  # end-to-end needs no finished SEN
     some = study.plan({"DATASETS": "mini-birds, mini-flowers", "SEED": 3, "systems": "s2igan WO l_d", "RDG_Steps": "5"})
     assert (list(some.of), some.seeds, some.sen, some.rdg) == (["mini-birds", "mini-flowers"], (3,), ("SEN w/o L_d",), ("S2IGAN w/o L_d",))
     assert {values.rdg_steps for values in some.of.values()} == {5}
@@ -89,6 +92,7 @@ def test_the_folder_of_one_data_set_is_not_a_parameter_of_another():
         (["SEEDS=0,one"], "'seeds' is 'one'"),
         (["SEEDS="], "'seeds' is empty"),
         (["SYSTEMS=S2IGAN,GAN"], "system 'GAN' does not exist"),
+        (["SYSTEMS="], "'systems' is empty"),
         (["CORES=0"], "'cores' is '0'"),
         (["PARAMS=none.yaml"], "none.yaml does not exist"),
         (["DATASET=cub"], "give DATA_DIR"),
@@ -126,6 +130,7 @@ leave(names.store_dir(settings), "index.json", "images.npy", "mels.npy", "mel_of
 leave(names.run_dir(settings, "data"), "backbone.safetensors", "evaluator.safetensors", "features.safetensors", "metrics.json")
 """,
     "02_sen": 'leave(names.run_dir(settings, "sen"), "weights.safetensors", "embeddings.safetensors", "metrics.json")',
+    "02_text_encoder": 'leave(names.run_dir(settings, "sen"), "weights.safetensors", "embeddings.safetensors", "metrics.json")',
     "03_rdg": """
 print("step 1/2", sys.executable, os.environ["PYTHONHASHSEED"], os.environ["OMP_NUM_THREADS"])
 if settings.rdg_steps == 13:
@@ -182,6 +187,7 @@ def rewrite(notebook: Path, kind: str, text: str) -> None:
 
 
 SEN, RDG, ANALYSIS = "sen mini-flowers sen 0", "rdg mini-flowers s2igan 0", "analysis mini-flowers"
+TEXT = "text_encoder mini-flowers text-encoder 0"
 
 
 def test_first_run_shows_plain_lines_the_table_and_where_things_are(project):
@@ -217,6 +223,8 @@ def test_second_run_does_nothing_in_seconds(project):
         (["sen_lr=0.1"], [ANALYSIS, RDG, SEN]),
         (["data_captions=1"], [ANALYSIS, "data mini-flowers", RDG, SEN]),
         (["SEEDS=0,1"], [ANALYSIS, RDG[:-1] + "1", SEN[:-1] + "1"]),
+        (["SYSTEMS=S2IGAN,StackGAN-v2 (T2IG)"], [ANALYSIS, RDG.replace("s2igan", "stackgan-v2-t2ig"), TEXT]),
+        (["SYSTEMS=S2IGAN,S2IGAN w/o SEN"], [ANALYSIS, "rdg mini-flowers s2igan-wo-sen 0"]),
         (["DATASET=mini-birds"], sorted(job.replace("flowers", "birds") for job in [ANALYSIS, "data mini-flowers", RDG, SEN])),
     ],
 )

@@ -240,6 +240,8 @@ def print_summary(chosen: study.Study) -> None:
         figures = sorted(path.name for path in folder.iterdir() if path.suffix in (".png", ".svg", ".pdf"))
         print(f"figures             {folder}/" + (f"  ({', '.join(figures)})" if figures else ""))
         print(f"executed notebooks  {folder.parent}/*/*.ipynb")
+    if chosen.tables:
+        print(f"\ntables of the paper {settings.run_dir(values, 'tables')}/")
 
 
 @contextlib.contextmanager

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import torch
 import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
-from s2igan import BadInput, rdg_training, runs, sen
-from s2igan.data import Store
+from s2igan import BadInput, embedded, rdg_training, runs, sen
+from s2igan.backbone import attribute_targets, load_network
+from s2igan.data import Store, pad_mels
 from s2igan.rdg import Generator
 from s2igan.settings import EMBEDDED, RDG_SYSTEMS, SEN_SYSTEMS, Settings, resolve, run_dir
+from s2igan.text import TextEncoder, characters
 
 COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n"]
 
@@ -40,6 +44,31 @@ def collect(folders: list[Path]) -> pd.DataFrame:
     return table[[*COLUMNS, "split", "commit", "run"]].reset_index(drop=True)
 
 
+def studied(settings: Settings, root: Path) -> dict[str, Settings]:
+    """The settings of each data set of a study that has finished runs, {data set: settings}: of those named, or of all.
+
+    They are read from the data run's params.yaml. Raises BadInput if there is none.
+    """
+    study = root / "results" / settings.study
+    names = settings.analysis_datasets or tuple(path.name for path in sorted(study.glob("*")) if path.is_dir())
+    found = {}
+    for name in names:
+        for path in sorted((study / name).glob("data-store-seed*/params.yaml")):
+            if (path.parent / "metrics.json").is_file() and path.parent.name in (settings.analysis_runs or [path.parent.name]):
+                found[name] = resolve(yaml.safe_load(path.read_text()))
+    if not found:
+        raise BadInput(f"there is no finished run in {study}: `make study` makes them")
+    return found
+
+
+def some_captions(store: Store, classes: int, each: int) -> np.ndarray:
+    """`each` captions of each of the first `classes` unseen classes, spread over its images, [classes * each]."""
+    captions = store.captions_of("test")
+    labels = store.image_class[store.caption_image]
+    rows = [captions[labels[captions] == k] for k in np.unique(labels[captions])[:classes]]
+    return np.concatenate([mine[np.linspace(0, len(mine) - 1, each).astype(int)] for mine in rows])
+
+
 def first_runs(folders: list[Path], systems: Iterable[str]) -> dict[str, Path]:
     """Of the given runs that of the lowest seed of each system, in the order of `systems`; systems without one are left out."""
     about = {folder: runs.read_metrics(folder) for folder in folders}
@@ -55,13 +84,81 @@ def load_generator(settings: Settings, run: Path, store: Store, root: Path) -> t
     path = run / "params.yaml"
     own = resolve(yaml.safe_load(path.read_text())) if path.is_file() else settings
     about = runs.read_metrics(run)
-    folder = run_dir(own, "sen", RDG_SYSTEMS[about["system"]]["sen"], about["seed"], root)
-    speech = load_file(folder / "embeddings.safetensors")["speech"]
-    if own.rdg_standardise:
-        speech = sen.standardised(speech, store)[0]
+    if of_sen := RDG_SYSTEMS[about["system"]]["sen"]:
+        speech = load_file(run_dir(own, "sen", of_sen, about["seed"], root) / "embeddings.safetensors")["speech"]
+        speech = sen.standardised(speech, store)[0] if own.rdg_standardise else speech
+    else:  # the encoder learned in this run, and left its embeddings as the generator wants them
+        speech = load_file(run / "embeddings.safetensors")["speech"]
     generator = rdg_training.make_generator(own.model_copy(update={"system": about["system"]}), speech.shape[1])
     generator.load_state_dict(load_file(run / "weights.safetensors"))
     return generator.eval(), speech
+
+
+def load_listener(settings: Settings, run: Path, store: Store, root: Path) -> Callable[[list[str], list[Tensor]], Tensor]:
+    """What embeds new captions for an RDG run's generator: (texts, their log-mels [T_i, 40]) -> [N, speech_size].
+
+    The text baseline reads the texts, every other system hears the log-mels.
+    """
+    own = resolve(yaml.safe_load((run / "params.yaml").read_text()))
+    about = runs.read_metrics(run)
+    backbone = load_network(run_dir(own, "data", root=root) / "backbone.safetensors")
+    if of_sen := RDG_SYSTEMS[about["system"]]["sen"]:
+        folder = run_dir(own, "sen", of_sen, about["seed"], root)
+        of_run = own.model_copy(update={"system": of_sen, "seed": about["seed"]})
+        encoder = sen.load_sen(of_run, store, backbone, folder / "weights.safetensors").caption_encoder
+        kept = load_file(folder / "embeddings.safetensors")
+        mean, deviation = (kept["mean"], kept["deviation"]) if own.rdg_standardise else (0.0, 1.0)
+    else:
+        net = sen.fresh_sen(own, store, backbone)
+        encoder = rdg_training.LearningSpeech(net.caption_encoder, net.images.linear.out_features, own.rdg_standardise)
+        encoder.load_state_dict(load_file(run / "hearing.safetensors"))
+        mean, deviation = 0.0, 1.0
+    encoder.eval()
+
+    @torch.no_grad()
+    def listen(texts: list[str], mels: list[Tensor]) -> Tensor:
+        rows = []
+        for start in range(0, len(texts), 64):
+            part = slice(start, start + 64)
+            given = characters(texts[part]) if isinstance(encoder, TextEncoder) else pad_mels([mel.numpy() for mel in mels[part]])
+            rows.append(encoder(*given))
+        return (torch.cat(rows) - mean) / deviation
+
+    return listen
+
+
+def one_word_changed(store: Store, seed: int = 0) -> pd.DataFrame:
+    """Descriptions of the unseen classes of an embedded set that differ in one word: columns class, attribute, value, text.
+
+    For each class and attribute one sentence that names it, said with every value that can be seen beside the class's other values.
+    """
+    rows = []
+    for k in np.unique(store.image_class[store.images_of("test")]):
+        own = store.attributes[store.classes[k]]
+        for number, (name, values) in enumerate(embedded.ATTRIBUTES[store.dataset].items()):
+            for value in values:
+                changed = {**own, name: value}
+                if any(changed[a] == changed[b] != "none" for a, b in embedded.CONTRASTS[store.dataset] if name in (a, b)):
+                    continue
+                rng = np.random.default_rng([seed, int(k), number])
+                text = embedded.describe(store.dataset, changed, rng, must=(name,))
+                rows.append({"class": int(k), "attribute": name, "value": value, "text": text})
+    return pd.DataFrame(rows)
+
+
+def follows(changed: pd.DataFrame, store: Store, seen: dict[str, np.ndarray]) -> np.ndarray:
+    """For each row of `one_word_changed` whether the evaluator sees the word's value in its image; `seen` from `attributes_seen`."""
+    values, _ = attribute_targets(store)
+    asked = [values[name].index(value) for name, value in zip(changed.attribute, changed.value, strict=True)]
+    return np.array([seen[name][row] == number for row, (name, number) in enumerate(zip(changed.attribute, asked, strict=True))])
+
+
+def one_word_chance(dataset: str, changed: pd.DataFrame) -> pd.Series:
+    """Of the sentences of `one_word_changed`, per attribute, how often a guess among the values said there is right, in percent."""
+    said = changed.groupby(["attribute", "class"], sort=False).size()
+    chance = 100 * (said * (1 / said)).groupby("attribute").sum() / said.groupby("attribute").sum()
+    chance.index = pd.MultiIndex.from_product([[dataset], chance.index], names=["data set", "attribute"])
+    return chance
 
 
 def markdown_table(table: pd.DataFrame) -> str:

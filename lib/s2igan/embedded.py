@@ -165,6 +165,29 @@ def _listing(parts: Sequence[str]) -> str:
     return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
 
 
+# Words that give away which attribute a caption names; every wording of PHRASES and every sentence has exactly one of them.
+_TELLING = {
+    "mini-flowers": {
+        "petals": r"\b(four|five|eight)\b", "shape": r"\b(round|rounded|pointed|pointy|narrow|thin)\b", "centre": r"\b(centre|middle)\b",
+        "ring": r"\bring\b", "stamens": r"\bstamens\b", "leaves": r"\bleaves\b",
+    },
+    "mini-birds": {
+        "crown": r"\b(crown|cap)\b", "belly": r"\b(belly|breast)\b", "size": r"\b(small|little|tiny|large|big)\b",
+        "bars": r"\bwing ?bars\b", "beak": r"\b(beak|bill)\b", "tail": r"\btail\b", "wing": r"\bwings\b",
+    },
+}  # fmt: skip
+
+
+def named(dataset: str, caption: str) -> set[str]:
+    """The attributes that a caption made by `describe` names."""
+    found = {name for name, pattern in _TELLING[dataset].items() if re.search(pattern, caption)}
+    if dataset == "mini-flowers":
+        return found | {"colour"}
+    colours = "|".join(ATTRIBUTES[dataset]["body"])
+    body = rf"\b({colours}) (bird|body)\b|\bbird is (\w+ and )?({colours}) with\b"
+    return found | ({"body"} if re.search(body, caption) else set())
+
+
 def _tidy(sentence: str) -> str:
     """Articles as they should be, and no gaps where an attribute is not named."""
     return re.sub(r"\ba(?= [aeiou])", "an", re.sub(r"\ba no\b", "no", " ".join(sentence.split())))

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from s2igan import embedded
 from s2igan.backbone import attribute_targets, extract
 from s2igan.data import Store
 from s2igan.metrics import frechet_distance, inception_score, kernel_distance, mean_average_precision
@@ -25,17 +26,20 @@ from s2igan.settings import Settings
 
 @torch.no_grad()
 def generate(
-    generator: Generator, speech: Tensor, seed: int = 0, batch: int = 200, all_scales: bool = False
+    generator: Generator, speech: Tensor, seed: int = 0, batch: int = 200, all_scales: bool = False, same_noise: bool = False
 ) -> Iterator[np.ndarray | list[np.ndarray]]:
     """Images for speech embeddings [N, speech_size], a batch at a time: uint8 [b, s, s, 3], or a list of them, small to large.
 
-    Noise follows from `seed` and the row alone, so that two generators given the same rows draw from the same noise.
+    Noise follows from `seed` and the row alone, so that two generators given the same rows draw from the same noise. `same_noise`: one
+    noise for all rows, so that they differ in what was said alone.
     """
     generator.eval()
     device = next(generator.parameters()).device
     random = torch.Generator().manual_seed(seed)
     noise = torch.randn(len(speech), generator.noise_size, generator=random)
     eps = torch.randn(len(speech), generator.condition_size, generator=random)
+    if same_noise:
+        noise, eps = noise[:1].expand_as(noise), eps[:1].expand_as(eps)
     for start in range(0, len(speech), batch):
         rows = slice(start, start + batch)
         images, _, _ = generator(noise[rows].to(device), speech[rows].to(device), eps[rows].to(device))
@@ -104,17 +108,17 @@ def unseen_classes(store: Store, evaluator: nn.Module) -> np.ndarray | None:
 
 
 def watcher(
-    store: Store, speech: Tensor, evaluator: nn.Module, features: Tensor, settings: Settings, folder: Path
-) -> Callable[[Generator, int], dict[str, float]]:
+    store: Store, evaluator: nn.Module, features: Tensor, settings: Settings, folder: Path
+) -> Callable[[Generator, Tensor, int], dict[str, float]]:
     """What `train_rdg` calls now and then: mAP, FID on the validation classes; `growth/step-<n>.png`, eight images from one noise."""
     captions = store.captions_of("val")
     if len(captions) == 0:
-        return lambda generator, step: {}
+        return lambda generator, speech, step: {}
     if not (folder / "checkpoints").is_dir():
         shutil.rmtree(folder / "growth", ignore_errors=True)  # of an earlier run
     shown = captions[np.linspace(0, len(captions) - 1, 8).astype(int)]
 
-    def watch(generator: Generator, step: int) -> dict[str, float]:
+    def watch(generator: Generator, speech: Tensor, step: int) -> dict[str, float]:
         values = {row["metric"]: row["value"] for row in evaluate_rdg(generator, store, speech, evaluator, features, settings, "val")}
         strip = np.concatenate(list(next(generate(generator, speech[shown], seed=0))), axis=1)
         with replacing(folder / "growth" / f"step-{step:07d}.png") as temporary:
@@ -132,22 +136,30 @@ def evaluate_rdg(
     Args:
         speech: embeddings of all captions, as the generator was trained on them, [M, speech_size].
         features: the evaluator's features of all real images, centre-cropped, [N, D].
-    Returns: mAP (percent), FID, KID, IS, IS_std, and for each visible attribute the share of images in which the evaluator sees
-        the class's value (percent).
+    Returns: mAP (percent), FID, KID, IS, IS_std. For each visible attribute, in percent: `attribute`, in how many images the evaluator
+        sees the class's value; on the embedded sets also `asked`, the same among the captions that name that attribute.
     """
     captions, images = store.captions_of(split), store.images_of(split)
-    made, p, seen = [], [], {}
-    for pixels in generate(generator, speech[captions], settings.seed, settings.eval_batch):
-        part = extract(evaluator, pixels, settings.data_image_size)
-        made.append(part)
-        p.append(probabilities(evaluator, part, unseen_classes(store, evaluator) if split == "test" else None))
-        for name, head in getattr(evaluator, "attributes", {}).items():
-            seen.setdefault(name, []).append(head(part).argmax(1))
+    made = [
+        extract(evaluator, pixels, settings.data_image_size)
+        for pixels in generate(generator, speech[captions], settings.seed, settings.eval_batch)
+    ]
     generated = torch.cat(made)
+    p = probabilities(evaluator, generated, unseen_classes(store, evaluator) if split == "test" else None)
     labels = store.image_class[store.caption_image[captions]]
-    rows = image_scores(generated, labels, features[images], store.image_class[images], torch.cat(p), settings.eval_splits)
+    rows = image_scores(generated, labels, features[images], store.image_class[images], p, settings.eval_splits)
     _, targets = attribute_targets(store)
-    for name, answers in seen.items():
-        right = (torch.cat(answers).numpy() == targets[name][labels]).mean()
-        rows.append({"metric": f"attribute {name}", "value": 100 * float(right), "n": len(labels)})
+    named = [embedded.named(store.dataset, store.caption_text[i]) for i in captions] if store.dataset in embedded.ATTRIBUTES else []
+    for name, seen in attributes_seen(evaluator, generated).items():
+        right = seen == targets[name][labels]
+        rows.append({"metric": f"attribute {name}", "value": 100 * float(right.mean()), "n": len(labels)})
+        asked = np.array([name in names for names in named], bool)
+        if asked.any():
+            rows.append({"metric": f"asked {name}", "value": 100 * float(right[asked].mean()), "n": int(asked.sum())})
     return [{**row, "split": split} for row in rows]
+
+
+@torch.no_grad()
+def attributes_seen(evaluator: nn.Module, features: Tensor) -> dict[str, np.ndarray]:
+    """For each visible attribute the number of the value that the evaluator sees in each image, {name: [N]}; {} for Inception-v3."""
+    return {name: head(features).argmax(1).numpy() for name, head in getattr(evaluator, "attributes", {}).items()}

@@ -169,3 +169,31 @@ def scatter(panels: dict[str, tuple[np.ndarray, Sequence[str]]], title: str = ""
     figure.suptitle(title)
     figure.tight_layout()
     return figure
+
+
+def matrix(values: np.ndarray, xlabel: str, ylabel: str, rows: Sequence[str] = (), title: str = "") -> Figure:
+    """A matrix [R, C] as squares, dark where large; `rows` are the names of its rows."""
+    figure, axis = plt.subplots(figsize=(9, 0.13 * len(values) + 0.8))
+    axis.imshow(values, cmap="gray_r", aspect="auto", interpolation="nearest")
+    axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if len(rows):
+        axis.set_yticks(range(len(rows)), rows, fontsize=6)
+    axis.grid(False)
+    return figure
+
+
+def seeds(values: dict[str, Sequence[float]], ylabel: str, reference: dict[str, float] | None = None, title: str = "") -> Figure:
+    """A dot for every seed of every system and a bar at their mean: {system: values}; dashed lines at named reference values."""
+    figure, axis = plt.subplots(figsize=(1.1 * len(values) + 2, 3.4))
+    for i, points in enumerate(values.values()):
+        axis.plot(np.full(len(points), i), points, "o", color="black", markersize=5, markerfacecolor="none")
+        axis.hlines(np.mean(points), i - 0.3, i + 0.3, color="black", linewidth=2)
+    for (name, value), dash in zip((reference or {}).items(), DASHES[1:], strict=False):
+        axis.axhline(value, linestyle=dash, color="black", linewidth=1, label=f"{name} ({value:.3g})")
+    axis.set_xticks(range(len(values)), [textwrap.fill(name, 12) for name in values], fontsize=9)
+    axis.set(ylabel=ylabel, title=title)
+    axis.set_ylim(bottom=0)
+    if reference:
+        axis.legend(fontsize=8)
+    figure.tight_layout()
+    return figure

@@ -25,6 +25,19 @@ def initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+def glu(x: Tensor) -> Tensor:
+    """First half of the channels * sigmoid(second half). torch's own is ten times slower in channels-last layout on a CPU."""
+    a, b = x.chunk(2, 1)
+    return a * torch.sigmoid(b)
+
+
+class GLU(nn.Module):
+    """`glu` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return glu(x)
+
+
 def conv3x3(before: int, after: int) -> nn.Conv2d:
     """3x3 convolution that keeps the size, without bias."""
     return nn.Conv2d(before, after, 3, padding=1, bias=False)
@@ -74,7 +87,7 @@ class UpBlock(nn.Module):
         self.norm = nn.BatchNorm2d(2 * after)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.glu(self.norm(upsample_conv(self.conv, x)), 1)
+        return glu(self.norm(upsample_conv(self.conv, x)))
 
 
 class ResidualBlock(nn.Module):
@@ -82,7 +95,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, n: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(conv3x3(n, 2 * n), nn.BatchNorm2d(2 * n), nn.GLU(1), conv3x3(n, n), nn.BatchNorm2d(n))
+        self.layers = nn.Sequential(conv3x3(n, 2 * n), nn.BatchNorm2d(2 * n), GLU(), conv3x3(n, n), nn.BatchNorm2d(n))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x)
@@ -97,7 +110,7 @@ class ConditioningAugmentation(nn.Module):
 
     def forward(self, speech: Tensor) -> tuple[Tensor, Tensor]:
         """Speech [B, speech_size] -> mu, logvar, [B, condition_size] each."""
-        mu, logvar = F.glu(self.linear(speech), 1).chunk(2, 1)
+        mu, logvar = glu(self.linear(speech)).chunk(2, 1)
         return mu, logvar
 
 
@@ -113,8 +126,11 @@ class FirstStage(nn.Module):
         self.ups = nn.Sequential(*(UpBlock(width * 2**i, width * 2 ** (i - 1)) for i in range(ups, 0, -1)))
 
     def forward(self, condition: Tensor, noise: Tensor) -> Tensor:
-        x = F.glu(self.norm(self.linear(torch.cat([condition, noise], 1))), 1)
-        return self.ups(x.view(-1, self.top, 4, 4))
+        x = glu(self.norm(self.linear(torch.cat([condition, noise], 1))))
+        x = x.view(-1, self.top, 4, 4)
+        if self.ups[0].conv.weight.is_contiguous(memory_format=torch.channels_last):  # the layers below follow their input's layout
+            x = x.contiguous(memory_format=torch.channels_last)
+        return self.ups(x)
 
 
 class NextStage(nn.Module):
@@ -133,7 +149,7 @@ class NextStage(nn.Module):
         self.up = UpBlock(2 * n if dense else n, n // 2)
 
     def forward(self, condition: Tensor, h: Tensor) -> Tensor:
-        x = self.residuals(F.glu(self.norm(joint_conv(self.joint, condition, h)), 1))
+        x = self.residuals(glu(self.norm(joint_conv(self.joint, condition, h))))
         return self.up(torch.cat([x, h], 1) if self.dense else x)
 
 

@@ -15,21 +15,40 @@ from torch import Tensor, nn
 from s2igan import losses, runs
 from s2igan.data import Store, augment, pyramid
 from s2igan.rdg import Discriminator, Generator, RelationSupervisor
-from s2igan.sen import lr_factor, training_steps
+from s2igan.sen import SEN, caption_batch, embed_captions, epoch_batches, lr_factor, sen_losses, training_steps, training_targets
 from s2igan.settings import RDG_SYSTEMS, Settings, identity
+
+
+class LearningSpeech(nn.Module):
+    """A speech encoder that learns in RDG's own training ("w/o SEN", "end-to-end"), and its embeddings as the generator wants them.
+
+    A BatchNorm without weights does here what `sen.standardised` does to the embeddings of a finished SEN, which no longer change.
+    """
+
+    def __init__(self, encoder: nn.Module, size: int, standardise: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.norm = nn.BatchNorm1d(size, affine=False) if standardise else nn.Identity()
+
+    def forward(self, mel: Tensor, lengths: Tensor) -> Tensor:
+        """Log-mels [B, T, 40] and lengths [B] -> [B, size]."""
+        return self.norm(self.encoder(mel, lengths))
 
 
 @dataclass
 class Nets:
-    """What is trained together: generator, its moving average, a discriminator for each scale, the relation supervisor (or None)."""
+    """What is trained together: generator, its moving average, a discriminator for each scale, the relation supervisor (or None); where
+    the speech encoder learns too, `hearing` and its moving average."""
 
     generator: Generator
     average: Generator
     discriminators: nn.ModuleList
     supervisor: RelationSupervisor | None
+    hearing: LearningSpeech | None = None
+    hearing_average: LearningSpeech | None = None
 
     def trained(self) -> dict[str, nn.Module]:
-        """The networks that have an optimiser, by name."""
+        """The networks that have an optimiser with RDG's settings, by name."""
         nets = {"generator": self.generator}
         nets |= {f"discriminator{i}": d for i, d in enumerate(self.discriminators)}
         return nets | ({"supervisor": self.supervisor} if self.supervisor is not None else {})
@@ -40,11 +59,14 @@ def scales(settings: Settings) -> list[int]:
     return [settings.data_image_size // 2**i for i in reversed(range(settings.rdg_stages))]
 
 
-def build(settings: Settings, speech_size: int, embedding_size: int) -> Nets:
-    """Fresh networks of a system, seeded by the run's seed."""
+def build(settings: Settings, embedding_size: int, net: SEN | None = None) -> Nets:
+    """Fresh networks of a system, seeded by the run's seed. `net`: the SEN whose speech encoder learns too, where it does.
+
+    Speech and images share SEN's space, so `embedding_size` is that of both.
+    """
     system = RDG_SYSTEMS[settings.system]
     runs.seed_everything(settings.seed, "rdg")
-    generator = make_generator(settings, speech_size)
+    generator = make_generator(settings, embedding_size)
     discriminators = nn.ModuleList(
         Discriminator(size, settings.rdg_discriminator_width, settings.rdg_condition_size) for size in scales(settings)
     )  # fmt: skip
@@ -52,15 +74,13 @@ def build(settings: Settings, speech_size: int, embedding_size: int) -> Nets:
     supervisor = RelationSupervisor(embedding_size, settings.rdg_relation_size)
     nets = Nets(generator, copy.deepcopy(generator), discriminators, supervisor if system["relation"] else None)
     device = runs.pick_device(settings)
-    for net in (*nets.trained().values(), nets.average):
-        net.to(device, memory_format=memory_format(device)).train()
+    for part in (*nets.trained().values(), nets.average):
+        part.to(device, memory_format=torch.channels_last).train()
+    if net is not None:
+        nets.hearing = LearningSpeech(net.caption_encoder, embedding_size, settings.rdg_standardise).to(device).train()
+        nets.hearing_average = copy.deepcopy(nets.hearing).eval().requires_grad_(False)
     nets.average.eval().requires_grad_(False)
     return nets
-
-
-def memory_format(device: torch.device) -> torch.memory_format:
-    """Channels last on a GPU, whose convolutions want it; not on a CPU, whose GLU is ten times slower so."""
-    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 
 def make_generator(settings: Settings, speech_size: int) -> Generator:
@@ -73,15 +93,16 @@ def make_generator(settings: Settings, speech_size: int) -> Generator:
 
 def train_step(
     nets: Nets, optimisers: dict[str, torch.optim.Optimizer], real: Tensor, similar: Tensor, wrong: Tensor, speech: Tensor,
-    noise: Tensor, embed_image: Callable[[Tensor], Tensor], settings: Settings, autocast: Callable,
+    noise: Tensor, embed_image: Callable[[Tensor], Tensor], settings: Settings, autocast: Callable, sen_loss: Tensor | None = None,
 ) -> dict[str, Tensor]:  # fmt: skip
     """One training step (paper, section 2.2; order of the released code).
 
     Args:
         real, similar, wrong: images at the largest scale, [B, 3, s, s]: of the caption, of its class, of another class.
-        speech: embeddings of the captions, [B, speech_size]. noise: z, [B, noise_size].
+        speech: embeddings of the captions, [B, speech_size]; with their graph where the speech encoder learns. noise: z, [B, noise_size].
         embed_image: frozen IED, images -> unit embeddings [B, D].
         autocast: makes the context of each forward. One a phase: a context keeps cast weights, which the next update makes stale.
+        sen_loss: SEN's loss of this batch, followed in the generator's update ("end-to-end").
     Returns: the losses, detached scalars.
     """
     sizes = scales(settings)
@@ -96,7 +117,7 @@ def train_step(
     for i, discriminator in enumerate(nets.discriminators):
         with autocast():
             loss = losses.discriminator_loss(discriminator, reals[i], wrongs[i], fakes[i].detach(), mu.detach())
-        update(optimisers[f"discriminator{i}"], loss)
+        update([optimisers[f"discriminator{i}"]], loss)
         report[f"D{sizes[i]}"] = loss.detach()
 
     # 3. RS: tell (real, real), (real, similar), (real, fake) and (real, wrong) apart. The IED sees each image once;
@@ -107,7 +128,7 @@ def train_step(
         with autocast():
             f_fake = embed_image(fakes[-1]).float()
             loss = losses.relation_loss(nets.supervisor, f_real, f_similar, f_wrong, f_fake.detach())
-        update(optimisers["supervisor"], loss)
+        update([optimisers["supervisor"]], loss)
         report["RS"] = loss.detach()
 
     # 4. G: sum over scales of -log D(fake, c) - log D(fake), with the updated D; RS should find (real, fake) positive; KL.
@@ -126,17 +147,21 @@ def train_step(
             relation = F.cross_entropy(logits, torch.full((len(real),), losses.POSITIVE, device=real.device))
             loss = loss + settings.rdg_relation_weight * relation
             report["G_RS"] = relation.detach()
-    update(optimisers["generator"], loss)
+    # Where the speech encoder learns, the same gradients reach it through the embedding.
+    learners = [optimisers[name] for name in ("generator", "SEN") if name in optimisers]
+    update(learners, loss if sen_loss is None else loss + sen_loss)
     for critic in critics:
         critic.requires_grad_(True)
     return report | {"G": adversarial.detach(), "KL": kl.detach()}
 
 
-def update(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step of an optimiser down the gradient of `loss`."""
-    optimiser.zero_grad(set_to_none=True)
+def update(optimisers: list[torch.optim.Optimizer], loss: Tensor) -> None:
+    """One step of each optimiser down the gradient of `loss`."""
+    for optimiser in optimisers:
+        optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    optimiser.step()
+    for optimiser in optimisers:
+        optimiser.step()
 
 
 @torch.no_grad()
@@ -148,15 +173,28 @@ def update_average(average: nn.Module, live: nn.Module, decay: float) -> None:
         a.copy_(b)
 
 
-def draw_batch(
-    store: Store, images: np.ndarray, rng: np.random.Generator, by_class: dict[int, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each image one of its captions, another image of its class (similar), and one of another class (wrong).
+def plan_epoch(settings: Settings, store: Store, images: np.ndarray, epoch: int, by_length: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Batches (image indices, caption indices) of one epoch: each image once in random order, with one of its captions.
 
-    Args: images: [B], indices; by_class: training images of each class. Returns: caption, similar and wrong indices, [B] each.
+    `by_length`: captions of similar length together, which spares a speech encoder that learns much padding.
+    """
+    rng = np.random.default_rng([settings.seed, 4, epoch])
+    if by_length:
+        return list(epoch_batches(images, store, settings.rdg_batch, rng))
+    order = rng.permutation(images)
+    captions = np.array([rng.choice(store.captions_by_image[i]) for i in order])
+    size = settings.rdg_batch
+    return [(order[k : k + size], captions[k : k + size]) for k in range(0, len(order) - size + 1, size)]
+
+
+def draw_images(
+    store: Store, images: np.ndarray, rng: np.random.Generator, by_class: dict[int, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each image another one of its class (similar), and one of another class (wrong).
+
+    Args: images: [B], indices; by_class: training images of each class. Returns: similar and wrong indices, [B] each.
     """
     everything = np.concatenate(list(by_class.values()))
-    captions = np.array([rng.choice(store.captions_by_image[i]) for i in images])
     similar, wrong = np.empty_like(images), np.empty_like(images)
     for row, image in enumerate(images):
         own = by_class[store.image_class[image]]
@@ -164,24 +202,26 @@ def draw_batch(
         wrong[row] = rng.choice(everything)
         while store.image_class[wrong[row]] == store.image_class[image]:
             wrong[row] = rng.choice(everything)
-    return captions, similar, wrong
+    return similar, wrong
 
 
 def train_rdg(
-    settings: Settings, store: Store, speech: Tensor, embed_image: nn.Module, embedding_size: int, folder: Path, upstream: str,
-    watch: Callable[[Generator, int], dict[str, float]] | None = None,
-) -> Generator:  # fmt: skip
+    settings: Settings, store: Store, net: SEN, speech: Tensor | None, folder: Path, upstream: str,
+    watch: Callable[[Generator, Tensor, int], dict[str, float]] | None = None,
+) -> Nets:  # fmt: skip
     """Train RDG on the training classes (paper, section 2.2), going on from a checkpoint if there is one.
 
     Every random number follows from seed and step, so a resumed run equals an uninterrupted one, bit for bit on a CPU.
 
     Args:
-        speech: embeddings of all of the store's captions, as the generator should see them, [M, speech_size].
-        embed_image: the frozen IED of SEN, images [B, 3, s, s] -> unit vectors [B, embedding_size].
+        net: SEN, frozen if `speech` is given; its image encoder serves the relation supervisor.
+        speech: embeddings of all of the store's captions, as the generator should see them, [M, D]. None: `net`'s speech encoder learns
+            here, from the generator's loss, and where the system says `matching` from SEN's losses too.
         folder: the run's directory, for log.jsonl and checkpoints/.
         upstream: fingerprint of data and SEN.
-        watch: called with the averaged generator every `rdg_sample_every` steps; what it returns is logged.
-    Returns: the averaged generator, in eval mode, on the CPU.
+        watch: called every `rdg_sample_every` steps with the averaged generator, embeddings of the captions (those of the validation
+            classes alone where the encoder learns) and the step; what it returns is logged.
+    Returns: the networks; their moving averages in eval mode, on the CPU.
     Raises: RuntimeError naming the last good checkpoint when a loss is not finite.
     """
     device = runs.pick_device(settings)
@@ -189,12 +229,21 @@ def train_rdg(
     steps = training_steps(settings.rdg_steps, settings.rdg_epochs, len(train_images), settings.rdg_batch)
     per_epoch = len(train_images) // settings.rdg_batch
     by_class = {k: train_images[store.image_class[train_images] == k] for k in np.unique(store.image_class[train_images])}
-    nets = build(settings, speech.shape[1], embedding_size)
-    embed_image, speech = embed_image.to(device), speech.to(device)
+    learns, targets = speech is None, training_targets(store)
+    net = net.to(device)
+    nets = build(settings, net.images.linear.out_features, net if learns else None)
+    speech = None if learns else speech.to(device)
     rates = {name: settings.rdg_lr if name == "generator" else settings.rdg_critic_lr for name in nets.trained()}
-    optimisers = {
-        name: torch.optim.Adam(net.parameters(), rates[name], settings.rdg_betas, fused=True) for name, net in nets.trained().items()
+    optimisers: dict[str, torch.optim.Optimizer] = {
+        name: torch.optim.Adam(part.parameters(), rates[name], settings.rdg_betas, fused=True) for name, part in nets.trained().items()
     }
+    parts = {**nets.trained(), "average": nets.average}
+    if learns:  # as 02_sen trains it
+        rates["SEN"] = settings.sen_lr
+        learning = [p for p in net.parameters() if p.requires_grad]
+        optimisers["SEN"] = torch.optim.Adam(learning, settings.sen_lr, settings.sen_betas, weight_decay=settings.sen_weight_decay)
+        parts |= {"hearing": nets.hearing, "hearing average": nets.hearing_average, "IED": net.images.linear, "classifier": net.classifier}
+    parts |= {f"{name} optimiser": optimiser for name, optimiser in optimisers.items()}
     bf16 = runs.use_bf16(settings, device)
 
     def autocast() -> torch.autocast:
@@ -202,7 +251,6 @@ def train_rdg(
 
     mark = runs.fingerprint(identity(settings, "rdg"), steps, upstream)
     checkpoints = folder / "checkpoints" / mark[:12]
-    parts = {**nets.trained(), "average": nets.average, **{f"{name} optimiser": o for name, o in optimisers.items()}}
     start = 0
     if (saved := runs.load_checkpoint(checkpoints, mark, device)) is not None:
         start, state = saved
@@ -213,30 +261,43 @@ def train_rdg(
 
     def picture(indices: np.ndarray, rng: np.random.Generator) -> Tensor:
         images = augment(store.images[indices], settings.data_image_size, rng, settings.data_flip)
-        return images.to(device, memory_format=memory_format(device))
+        return images.to(device, memory_format=torch.channels_last)
 
     sums: dict[str, Tensor] = {}
     logged = start
-    order = np.empty(0, int)
+    epoch_of, batches = -1, []
     for step in range(start, steps):
         epoch, position = divmod(step, per_epoch)
-        if position == 0 or len(order) == 0:
-            order = np.random.default_rng([settings.seed, 4, epoch]).permutation(train_images)
-        chosen = order[position * settings.rdg_batch : (position + 1) * settings.rdg_batch]
+        if epoch != epoch_of:
+            epoch_of, batches = epoch, plan_epoch(settings, store, train_images, epoch, by_length=learns)
+        chosen, captions = batches[position]
         rng = np.random.default_rng([settings.seed, 5, step])
         torch.manual_seed(int(rng.integers(2**63)))
-        captions, similar, wrong = draw_batch(store, chosen, rng, by_class)
+        similar, wrong = draw_images(store, chosen, rng, by_class)
         for name, optimiser in optimisers.items():
             for group in optimiser.param_groups:
                 group["lr"] = rates[name] * lr_factor(settings.rdg_lr_decay, step, steps, epoch)
 
         noise = torch.randn(len(chosen), settings.rdg_noise_size, device=device)
-        report = train_step(
-            nets, optimisers, picture(chosen, rng), picture(similar, rng), picture(wrong, rng), speech[torch.as_tensor(captions)],
-            noise, embed_image, settings, autocast,
-        )  # fmt: skip
+        real, similar, wrong = picture(chosen, rng), picture(similar, rng), picture(wrong, rng)
+        sen_loss = None
+        if learns:
+            net.train()
+            heard, lengths = caption_batch(net.caption_encoder, store, captions)
+            a = net.caption_encoder(heard.to(device), lengths)  # (B, D)
+            embedding = nets.hearing.norm(a)
+            if RDG_SYSTEMS[settings.system]["matching"]:
+                labels = targets[torch.as_tensor(store.image_class[chosen])].to(device)
+                sen_loss = sum(sen_losses(net, net.images(real), a, labels, settings))
+        else:
+            embedding = speech[torch.as_tensor(captions)]
+        report = train_step(nets, optimisers, real, similar, wrong, embedding, noise, net.images.frozen, settings, autocast, sen_loss)
+        if sen_loss is not None:
+            report["SEN"] = sen_loss.detach()
         decay = min(settings.rdg_ema, (1 + step) / (10 + step)) if settings.rdg_ema_warmup else settings.rdg_ema
         update_average(nets.average, nets.generator, decay)
+        if learns:
+            update_average(nets.hearing_average, nets.hearing, decay)
         for name, value in report.items():
             sums[name] = sums[name] + value if name in sums else value
 
@@ -249,9 +310,21 @@ def train_rdg(
             if not all(np.isfinite(value) for value in means.values()):
                 raise RuntimeError(f"a loss is not finite before step {done} ({means}): the last checkpoint in {checkpoints} is good")
             if watch is not None and (done % settings.rdg_sample_every == 0 or last):
-                means |= watch(nets.average, done)
+                means |= watch(nets.average, embeddings(nets, store, "val") if learns else speech, done)
             log(done, **means)
             sums, logged = {}, done
         if saving:
             runs.save_checkpoint(checkpoints, done, {name: part.state_dict() for name, part in parts.items()}, mark)
-    return nets.average.cpu().eval()
+    nets.average.cpu().eval()
+    if learns:
+        nets.hearing_average.cpu().eval()
+    return nets
+
+
+def embeddings(nets: Nets, store: Store, split: str = "") -> Tensor:
+    """What a speech encoder that learned here makes of the store's captions, [M, D]; zeros for those that are not of `split`, if given."""
+    captions = store.captions_of(split) if split else np.arange(len(store.caption_image))
+    table = torch.zeros(len(store.caption_image), nets.average.augment.linear.in_features)
+    if len(captions):
+        table[torch.as_tensor(captions)] = embed_captions(nets.hearing_average, store, captions)
+    return table

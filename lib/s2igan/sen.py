@@ -22,6 +22,7 @@ from s2igan.losses import distinctive_loss, matching_loss
 from s2igan.metrics import mean_average_precision
 from s2igan.settings import SEN_SYSTEMS, Settings, identity
 from s2igan.speech import MIN_FRAMES
+from s2igan.text import TextEncoder, characters
 
 
 class SpeechEncoder(nn.Module):
@@ -122,14 +123,21 @@ class ImageEncoder(nn.Module):
         """Images [B, 3, s, s] in [-1, 1] -> unit vectors [B, embedding_size]."""
         return self.project(self.backbone(images))
 
+    def frozen(self, images: Tensor) -> Tensor:
+        """As `forward`, but gradients reach the images alone: what the relation supervisor looks through, also while SEN is learning."""
+        return F.normalize(F.linear(self.backbone(images), self.linear.weight.detach(), self.linear.bias.detach()), dim=1)
+
 
 class SEN(nn.Module):
-    """Both encoders and the classifier that L_d shares between them."""
+    """Both encoders and the classifier that L_d shares between them. The captions' encoder is SED, or for the text baseline reads."""
 
     def __init__(self, settings: Settings, backbone: nn.Module, class_count: int) -> None:
         super().__init__()
         size = 2 * settings.sen_gru_size
-        self.speech = SpeechEncoder(40, settings.sen_conv_channels, settings.sen_gru_size, settings.sen_attention_size)
+        if SEN_SYSTEMS.get(settings.system, {}).get("text"):
+            self.caption_encoder: SpeechEncoder | TextEncoder = TextEncoder(settings.sen_text_channels, settings.sen_text_rnn_size, size)
+        else:
+            self.caption_encoder = SpeechEncoder(40, settings.sen_conv_channels, settings.sen_gru_size, settings.sen_attention_size)
         self.images = ImageEncoder(backbone, size)
         self.classifier = nn.Linear(size, class_count)
         nn.init.xavier_uniform_(self.classifier.weight)
@@ -147,11 +155,30 @@ class SEN(nn.Module):
         self.load_state_dict(state, strict=False)
 
 
+def fresh_sen(settings: Settings, store: Store, backbone: nn.Module) -> SEN:
+    """An untrained SEN, its weights seeded by the run's seed alone, so that systems that share a seed start alike."""
+    runs.seed_everything(settings.seed, "sen")
+    return SEN(settings, backbone, int(training_targets(store).max()) + 1)
+
+
+def training_targets(store: Store) -> Tensor:
+    """For each class of the store its number among the training classes, -1 if it is none of them, [classes]."""
+    target = torch.full((len(store.classes),), -1)
+    train = torch.as_tensor(np.unique(store.image_class[store.images_of("train")]))
+    target[train] = torch.arange(len(train))
+    return target
+
+
+def sen_losses(net: SEN, v: Tensor, a: Tensor, labels: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
+    """SEN's two losses of a batch (paper, section 2.1): matching loss and L_d of image vectors v and speech vectors a, [B, D] each."""
+    return matching_loss(v, a, labels, settings.sen_scale), distinctive_loss(net.classifier, v, a, labels)
+
+
 def load_sen(settings: Settings, store: Store, backbone: nn.Module, path: str | Path) -> SEN:
     """A trained SEN in eval mode from its run's weights.safetensors. Raises BadInput when that is missing or from other settings."""
     if not Path(path).is_file():
-        raise BadInput(f"{path} does not exist: run 02_sen with this system and seed first")
-    net = SEN(settings, backbone, len(np.unique(store.image_class[store.images_of("train")])))
+        raise BadInput(f"{path} does not exist: run 02_sen (or 02_text_encoder) with this system and seed first")
+    net = fresh_sen(settings, store, backbone)
     net.load_own_state(load_file(path), str(path))
     return net.eval()
 
@@ -175,8 +202,15 @@ def epoch_batches(images: np.ndarray, store: Store, batch: int, rng: np.random.G
         yield order[chosen], captions[chosen]
 
 
+def caption_batch(encoder: SpeechEncoder | TextEncoder, store: Store, captions: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Captions as `encoder` takes them: zero-padded log-mels [B, T, 40], or characters [B, 201]; and their lengths [B]."""
+    if isinstance(encoder, TextEncoder):
+        return characters([store.caption_text[i] for i in captions])
+    return pad_mels([store.mel(i) for i in captions])
+
+
 @torch.no_grad()
-def embed_speech(encoder: SpeechEncoder, store: Store, captions: np.ndarray, batch: int = 64) -> Tensor:
+def embed_captions(encoder: SpeechEncoder | TextEncoder, store: Store, captions: np.ndarray, batch: int = 64) -> Tensor:
     """Embeddings [N, D] of captions, in eval mode, in batches of similar length and given back in the order asked for."""
     was_training = encoder.training
     encoder.eval()
@@ -184,8 +218,8 @@ def embed_speech(encoder: SpeechEncoder, store: Store, captions: np.ndarray, bat
     order = np.argsort(store.mel_lengths[captions], kind="stable")
     rows = []
     for start in range(0, len(order), batch):
-        mel, lengths = pad_mels([store.mel(i) for i in captions[order[start : start + batch]]])
-        rows.append(encoder(mel.to(device), lengths).float().cpu())
+        heard, lengths = caption_batch(encoder, store, captions[order[start : start + batch]])
+        rows.append(encoder(heard.to(device), lengths).float().cpu())
     encoder.train(was_training)
     result = torch.empty(len(captions), rows[0].shape[1])
     result[torch.as_tensor(order)] = torch.cat(rows)
@@ -231,13 +265,10 @@ def train_sen(settings: Settings, store: Store, backbone: nn.Module, features: T
     train_images = store.images_of("train")
     steps = training_steps(settings.sen_steps, settings.sen_epochs, len(train_images), settings.sen_batch)
     per_epoch = len(train_images) // settings.sen_batch
-    train_classes = np.unique(store.image_class[train_images])
-    target = np.full(len(store.classes), -1)
-    target[train_classes] = np.arange(len(train_classes))
+    target = training_targets(store)
 
     # Both systems start from the same weights and see the same batches: they differ in the loss alone.
-    runs.seed_everything(settings.seed, "sen")
-    net = SEN(settings, backbone, len(train_classes)).to(device)
+    net = fresh_sen(settings, store, backbone).to(device)
     trained = [p for p in net.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, settings.sen_lr, settings.sen_betas, weight_decay=settings.sen_weight_decay)
     best_map, best = -1.0, net.own_state()
@@ -267,12 +298,11 @@ def train_sen(settings: Settings, store: Store, backbone: nn.Module, features: T
 
         net.train()
         pictures = augment(store.images[images], settings.data_image_size, rng, settings.data_flip).to(device)
-        mel, lengths = pad_mels([store.mel(i) for i in captions])
-        labels = torch.as_tensor(target[store.image_class[images]]).to(device)
+        heard, lengths = caption_batch(net.caption_encoder, store, captions)
+        labels = target[torch.as_tensor(store.image_class[images])].to(device)
         v = net.images(pictures)  # (B, D)
-        a = net.speech(mel.to(device), lengths)  # (B, D)
-        matching = matching_loss(v, a, labels, settings.sen_scale)
-        l_d = distinctive_loss(net.classifier, v, a, labels)
+        a = net.caption_encoder(heard.to(device), lengths)  # (B, D)
+        matching, l_d = sen_losses(net, v, a, labels, settings)
         # L_SEN = L_match + L_d; without L_d it is still measured, never followed.
         loss = matching + l_d if distinctive else matching
         optimiser.zero_grad(set_to_none=True)
@@ -304,7 +334,7 @@ def validation_map(net: SEN, store: Store, features: Tensor, device: torch.devic
         return 0.0
     with torch.no_grad():
         v = net.images.project(features[images].to(device)).cpu()
-    a = embed_speech(net.speech, store, captions)
+    a = embed_captions(net.caption_encoder, store, captions)
     return retrieval_map(a, store.image_class[store.caption_image[captions]], v, store.image_class[images])
 
 

@@ -21,16 +21,26 @@ from s2igan import BadInput
 DATASETS = ("mini-birds", "mini-flowers", "cub", "oxford", "folder")
 EMBEDDED = ("mini-birds", "mini-flowers")
 
-# The systems of the paper's tables (reference: section 4 of the method notes; Tables 1 and 2 of the paper).
-# `sen` names the speech embedding that conditions the generator.
+# What turns a caption into a vector. `text`: the caption is read by a char-CNN-RNN; the others hear it.
 SEN_SYSTEMS: dict[str, dict[str, Any]] = {
-    "SEN": {"distinctive": True},
-    "SEN w/o L_d": {"distinctive": False},
+    "SEN": {"distinctive": True, "text": False},
+    "SEN w/o L_d": {"distinctive": False, "text": False},
+    "text encoder": {"distinctive": True, "text": True},
 }
+# The systems of the paper's tables (reference: section 4 of the method notes; Tables 1 and 2 of the paper). `sen` names the embedding
+# that conditions the generator; None: the speech encoder starts untrained and learns in the same run, with the generator's loss alone
+# or (`matching`) with SEN's losses as well.
 RDG_SYSTEMS: dict[str, dict[str, Any]] = {
-    "S2IGAN": {"sen": "SEN", "dense": True, "relation": True},
-    "S2IGAN w/o L_d": {"sen": "SEN w/o L_d", "dense": True, "relation": True},
+    "S2IGAN": {"sen": "SEN", "dense": True, "relation": True, "matching": False},
+    "S2IGAN w/o Dense": {"sen": "SEN", "dense": False, "relation": True, "matching": False},
+    "S2IGAN w/o RS": {"sen": "SEN", "dense": True, "relation": False, "matching": False},
+    "S2IGAN w/o SEN": {"sen": None, "dense": True, "relation": True, "matching": False},
+    "S2IGAN end-to-end": {"sen": None, "dense": True, "relation": True, "matching": True},
+    "S2IGAN w/o L_d": {"sen": "SEN w/o L_d", "dense": True, "relation": True, "matching": False},
+    "StackGAN-v2 (S2IG)": {"sen": "SEN", "dense": False, "relation": False, "matching": False},
+    "StackGAN-v2 (T2IG)": {"sen": "text encoder", "dense": False, "relation": False, "matching": False},
 }
+DEFAULT_SYSTEMS = ("S2IGAN", "S2IGAN w/o L_d")  # what `make study` trains; `make study-full` trains all
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -75,6 +85,8 @@ class Settings(BaseModel):
     sen_conv_channels: tuple[Count, Count] = (64, 128)
     sen_gru_size: Count = 128  # of one direction; an embedding has twice as many values
     sen_attention_size: Count = 128
+    sen_text_channels: tuple[Count, Count, Count] = (128, 128, 128)  # of the text baseline's char-CNN-RNN
+    sen_text_rnn_size: Count = 128
     sen_steps: int | None = Field(150, ge=1)  # None: sen_epochs decides
     sen_epochs: Count = 150
     sen_batch: Annotated[int, Field(ge=2)] = 64
@@ -113,8 +125,9 @@ class Settings(BaseModel):
     eval_batch: Count = 200
     eval_splits: Count = 10  # of the Inception Score
 
-    # 04_analysis
-    analysis_runs: tuple[str, ...] = ()  # folder names of the runs that it reads; none named: every finished run
+    # 04_analysis, 05_tables_and_figures
+    analysis_runs: tuple[str, ...] = ()  # folder names of the runs that they read; none named: every finished run
+    analysis_datasets: tuple[str, ...] = ()  # data sets that 05 reads; none named: all that the study has
 
 
 # What a preset lays over the defaults above, which are those of `mini`.
@@ -122,13 +135,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "mini": {},
     "small": {
         "data_image_size": 64, "data_crop_from": 76, "data_captions": 10, "data_backbone_steps": 2000,
-        "sen_gru_size": 256, "sen_steps": 3000, "sen_batch": 128, "sen_validate_every": 300,
+        "sen_gru_size": 256, "sen_text_channels": (256, 256, 256), "sen_text_rnn_size": 256,
+        "sen_steps": 3000, "sen_batch": 128, "sen_validate_every": 300,
         "rdg_width": 64, "rdg_discriminator_width": 32, "rdg_condition_size": 128, "rdg_noise_size": 100,
         "rdg_kl_weight": 2.0, "rdg_steps": 20_000, "rdg_batch": 64, "rdg_lr": 2e-4, "rdg_sample_every": 2000, "rdg_checkpoint_every": 1000,
     },
     "paper": {
         "data_image_size": 256, "data_crop_from": 304, "data_captions": 10, "data_backbone": "inception",
-        "sen_gru_size": 512, "sen_steps": None, "sen_batch": 128, "sen_lr_decay": "step", "sen_validate_every": 500,
+        "sen_gru_size": 512, "sen_text_channels": (384, 512, 256), "sen_text_rnn_size": 256,
+        "sen_steps": None, "sen_batch": 128, "sen_lr_decay": "step", "sen_validate_every": 500,
         "rdg_width": 64, "rdg_discriminator_width": 64, "rdg_condition_size": 128, "rdg_noise_size": 100, "rdg_standardise": False,
         "rdg_ema_warmup": False, "rdg_kl_weight": 2.0, "rdg_steps": None, "rdg_batch": 24, "rdg_lr": 2e-4,
         "rdg_critic_lr": 2e-4, "rdg_lr_decay": "none", "rdg_sample_every": 5000, "rdg_checkpoint_every": 1000,
@@ -136,7 +151,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 # Which settings each stage reads. `threads` and `device` are left out on purpose: they change where a run happens, not what it is.
-_STAGE_PREFIXES = {"data": ("data_",), "sen": ("sen_", "eval_"), "rdg": ("rdg_", "eval_"), "analysis": ("analysis_",)}
+_STAGE_PREFIXES = {
+    "data": ("data_",),
+    "sen": ("sen_", "eval_"),
+    "rdg": ("rdg_", "eval_"),
+    "analysis": ("analysis_runs",),
+    "tables": ("analysis_",),
+}
 
 
 def resolve(parameters: dict[str, Any]) -> Settings:
@@ -219,8 +240,8 @@ def from_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def of_stage(settings: Settings, stage: str) -> dict[str, Any]:
-    """The settings that a stage (data, sen, rdg, analysis) reads: those whose change means another result."""
-    common = ["dataset", "preset", "study"]
+    """The settings that a stage (data, sen, rdg, analysis, tables) reads: those whose change means another result."""
+    common = ["preset", "study"] + (["dataset"] if stage != "tables" else [])
     if stage == "data":
         common += ["data_dir"]
     if stage in ("sen", "rdg"):
@@ -229,6 +250,8 @@ def of_stage(settings: Settings, stage: str) -> dict[str, Any]:
         common += ["data_image_size", "data_flip"]
     values = settings.model_dump(mode="json")
     prefixes = _STAGE_PREFIXES[stage]
+    if stage == "rdg" and settings.system in RDG_SYSTEMS and RDG_SYSTEMS[settings.system]["sen"] is None:
+        prefixes += ("sen_",)  # its speech encoder learns in this very run
     return {name: value for name, value in values.items() if name in common or name.startswith(prefixes)}
 
 
@@ -244,12 +267,15 @@ def slug(system: str) -> str:
 
 
 def run_dir(settings: Settings, stage: str, system: str = "", seed: int | None = None, root: str | Path = ".") -> Path:
-    """`results/<study>/<dataset>/<stage>-<system>-seed<k>`; the data stage is `data-store-seed<k>`, the analysis `analysis`."""
+    """`results/<study>/<dataset>/<stage>-<system>-seed<k>`; the data stage is `data-store-seed<k>`, the analysis `analysis`; tables over
+    all data sets are in `results/<study>/tables`."""
     base = Path(root) / "results" / settings.study / settings.dataset
     if stage == "data":
         return base / f"data-store-seed{settings.data_seed}"
     if stage == "analysis":
         return base / "analysis"
+    if stage == "tables":
+        return base.parent / "tables"
     return base / f"{stage}-{slug(system or settings.system)}-seed{settings.seed if seed is None else seed}"
 
 

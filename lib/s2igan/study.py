@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from s2igan import BadInput, settings
-from s2igan.settings import RDG_SYSTEMS, SEN_SYSTEMS, Settings
+from s2igan.settings import DEFAULT_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS, Settings
 
-DEFAULTS = {"datasets": "mini-flowers", "seeds": "0", "systems": ""}
-DEFAULTS_FULL = {"datasets": "mini-birds,mini-flowers", "seeds": "0,1,2", "systems": ""}
+DEFAULTS = {"datasets": "mini-flowers", "seeds": "0", "systems": ",".join(DEFAULT_SYSTEMS)}
+DEFAULTS_FULL = {"datasets": "mini-birds,mini-flowers", "seeds": "0,1,2", "systems": ",".join(RDG_SYSTEMS), "tables": "1"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,21 +30,25 @@ class Study:
     seeds: tuple[int, ...]
     sen: tuple[str, ...]  # systems, as named in SEN_SYSTEMS
     rdg: tuple[str, ...]  # and in RDG_SYSTEMS
+    tables: bool  # whether 05_tables_and_figures ends it
 
 
 def plan(given: dict[str, Any]) -> Study:
-    """Reads datasets, seeds and systems (one or several, in any case) and hands the rest to settings.resolve.
+    """Reads datasets, seeds, systems (one or several, in any case) and tables (0 or 1), and hands the rest to settings.resolve.
 
     Raises BadInput, one line for the first fault.
     """
     given = {**DEFAULTS, **in_plural(given)}
+    tables = str(given.pop("tables", "0")).lower() not in ("", "0", "no", "false")
     datasets, seeds, systems = (as_list(given.pop(name)) for name in ("datasets", "seeds", "systems"))
     by_slug = {settings.slug(system): system for system in [*SEN_SYSTEMS, *RDG_SYSTEMS]}
     for system in systems:
         if settings.slug(system) not in by_slug:
             raise BadInput(f"system {system!r} does not exist: choose some of {', '.join(by_slug.values())}")
-    chosen = {by_slug[settings.slug(system)] for system in systems} or set(by_slug.values())
-    chosen |= {RDG_SYSTEMS[system]["sen"] for system in chosen if system in RDG_SYSTEMS}
+    if not systems:
+        raise BadInput("parameter 'systems' is empty")
+    chosen = {by_slug[settings.slug(system)] for system in systems}
+    chosen |= {RDG_SYSTEMS[system]["sen"] for system in chosen if system in RDG_SYSTEMS}  # None among them is no SEN's name
     of = {}
     for dataset in datasets:
         values = {**given, "dataset": dataset}
@@ -64,7 +68,7 @@ def plan(given: dict[str, Any]) -> Study:
         for stage, systems in (("sen", sen), ("rdg", rdg)):
             folders += [settings.run_dir(values, stage, system, seed).name for system in systems for seed in numbers]
         of[dataset] = values.model_copy(update={"analysis_runs": tuple(folders)})
-    return Study(next(iter(of.values())).study, of, numbers, sen, rdg)
+    return Study(next(iter(of.values())).study, of, numbers, sen, rdg, tables)
 
 
 def in_plural(given: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +94,13 @@ def check_folders(study: Study) -> None:
 
 def notebook_parameters(values: Settings, stage: str, threads: int = 1) -> dict[str, Any]:
     """What a stage's notebook is given and params.yaml keeps: all settings that it or a stage before it reads, and where it runs."""
-    stages = {"data": ["data"], "sen": ["data", "sen"], "rdg": ["data", "sen", "rdg"], "analysis": ["data", "sen", "rdg", "analysis"]}
+    stages = {
+        "data": ["data"],
+        "sen": ["data", "sen"],
+        "rdg": ["data", "sen", "rdg"],
+        "analysis": ["data", "sen", "rdg", "analysis"],
+        "tables": ["tables"],
+    }
     resolved: dict[str, Any] = {}
     for name in stages[stage]:
         resolved.update(settings.of_stage(values, name))

@@ -1,0 +1,188 @@
+"""The paper's two tables from what the runs left, the published figures beside them, and what each claim is worth over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from s2igan.settings import RDG_SYSTEMS, SEN_SYSTEMS
+
+METRICS = ("mAP", "FID", "KID", "IS")
+BETTER = {"mAP": 1, "FID": -1, "KID": -1, "IS": 1, "SEN mAP": 1}  # 1: higher is better
+TABLE_1 = tuple(system for system in RDG_SYSTEMS if system != "S2IGAN w/o L_d")
+FLOORS = {"real": "real images, one half against the other", "chance": "chance", "training": "training classes' images"}
+
+# Published figures (S2IGAN, Interspeech 2020, Tables 1 and 2; baselines as that paper quotes them): other data and other features
+# than the embedded study's, so they have tables of their own. {system: {data set: {metric: value}}}, IS with its deviation where given.
+PUBLISHED: dict[str, dict[str, dict[str, str]]] = {
+    "S2IGAN w/o Dense": {"CUB": {"mAP": "8.66", "FID": "17.58", "IS": "4.19"},
+                         "Oxford-102": {"mAP": "13.13", "FID": "64.37", "IS": "3.68 ± 0.05"}},
+    "S2IGAN w/o RS": {"CUB": {"mAP": "8.54", "FID": "15.59", "IS": "4.14"},
+                      "Oxford-102": {"mAP": "12.86", "FID": "53.24", "IS": "3.70 ± 0.08"}},
+    "S2IGAN w/o SEN": {"CUB": {"mAP": "2.91", "FID": "19.56", "IS": "3.49"},
+                       "Oxford-102": {"mAP": "7.38", "FID": "67.60", "IS": "2.77 ± 0.04"}},
+    "S2IGAN end-to-end": {"CUB": {"mAP": "7.38", "FID": "21.54", "IS": "4.29"},
+                          "Oxford-102": {"mAP": "12.47", "FID": "51.88", "IS": "3.55 ± 0.08"}},
+    "S2IGAN": {"CUB": {"mAP": "9.04", "FID": "14.50", "IS": "4.29 ± 0.04"},
+               "Oxford-102": {"mAP": "13.40", "FID": "48.64", "IS": "3.55 ± 0.04"}},
+    "S2IGAN w/o L_d": {"CUB": {"SEN mAP": "23.68", "mAP": "6.80", "FID": "16.66", "IS": "4.19 ± 0.05"},
+                       "Oxford-102": {"SEN mAP": "41.85", "mAP": "10.03", "FID": "69.47", "IS": "3.35 ± 0.08"}},
+    "S2IGAN w/ L_d": {"CUB": {"SEN mAP": "24.24", "mAP": "9.04", "FID": "14.50", "IS": "4.29 ± 0.04"},
+                      "Oxford-102": {"SEN mAP": "41.86", "mAP": "13.40", "FID": "48.64", "IS": "3.55 ± 0.08"}},
+    "StackGAN-v2 (S2IG)": {"CUB": {"FID": "18.94", "IS": "4.14"}},
+    "StackGAN-v2 (T2IG)": {"CUB": {"FID": "15.30", "IS": "4.04"}},
+}  # fmt: skip
+# What the paper says of each part: the metrics in which S2IGAN is ahead of the system without it, on both data sets.
+CLAIMS = {
+    "S2IGAN w/o Dense": ("mAP", "FID"), "S2IGAN w/o RS": ("mAP", "FID"), "S2IGAN w/o SEN": ("mAP", "FID", "IS"),
+    "S2IGAN end-to-end": ("mAP", "FID"), "S2IGAN w/o L_d": ("SEN mAP", "mAP", "FID", "IS"), "StackGAN-v2 (S2IG)": ("mAP", "FID", "IS"),
+}  # fmt: skip
+
+
+def values_of(table: pd.DataFrame, dataset: str, system: str, metric: str) -> pd.Series:
+    """A metric of a system on a data set, {seed: value}. `SEN mAP` is the retrieval mAP of the embedding that the system starts from."""
+    if metric == "SEN mAP":
+        system, metric = RDG_SYSTEMS[system]["sen"], "mAP"
+    rows = table[(table.dataset == dataset) & (table.system == system) & (table.metric == metric)]
+    return rows.set_index("seed").value.sort_index()
+
+
+def paper_table(table: pd.DataFrame, systems: Sequence[str], metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+    """A table in the paper's form: a row a system, a column (data set, metric); mean ± sample deviation over seeds, best in **bold**.
+
+    Args: table: the rows of `analysis.collect`, of any number of data sets. systems: those without a figure are left out.
+    Below them, in italics, chance, real images against real, and the training classes' images against the test classes'.
+    """
+    body = {}
+    for dataset in dict.fromkeys(table.dataset):
+        for metric in metrics:
+            column = {system: values_of(table, dataset, system, metric) for system in systems}
+            means = {system: values.mean() for system, values in column.items() if len(values)}
+            best = max(means, key=lambda system: BETTER[metric] * means[system]) if means else None
+            cells = {system: _cell(values, metric, system == best) for system, values in column.items()}
+            for suffix, name in FLOORS.items():
+                real = values_of(table, dataset, "real", f"{metric} {suffix}") if metric != "SEN mAP" else pd.Series(dtype=float)
+                if metric == "SEN mAP" and suffix == "chance":
+                    rows = table[(table.dataset == dataset) & (table.system == "SEN") & (table.metric == "mAP chance")]
+                    real = rows.set_index("seed").value
+                cells[f"*{name}*"] = _cell(real, metric, False)
+            body[dataset, metric] = cells
+    result = pd.DataFrame(body)
+    result.columns.names = [None, None]
+    return result[(result != "").any(axis=1)]
+
+
+def _cell(values: pd.Series, metric: str, best: bool) -> str:
+    if values.empty:
+        return ""
+    digits = 3 if metric == "KID" else 2
+    text = f"{values.mean():.{digits}f}" + (f" ± {values.std():.{digits}f}" if len(values) > 1 else "")
+    return f"**{text}**" if best else text
+
+
+def published(systems: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+    """The paper's own figures in the same form."""
+    datasets = ("CUB", "Oxford-102")
+    return pd.DataFrame({
+        (dataset, metric): {system: PUBLISHED.get(system, {}).get(dataset, {}).get(metric, "") for system in systems}
+        for dataset in datasets for metric in metrics
+    })  # fmt: skip
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of `paper_table`, `published` or `claims` as Markdown."""
+    header = [" ".join(filter(None, column)) if isinstance(column, tuple) else str(column) for column in table.columns]
+    body = [[str(name), *map(str, row)] for name, row in zip(table.index, table.to_numpy(), strict=True)]
+    lines = [["", *header], ["---", *["---:"] * len(header)], *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def latex(table: pd.DataFrame, caption: str) -> str:
+    """The same as a LaTeX tabular (booktabs); bold and italics as LaTeX has them."""
+
+    def cell(text: str) -> str:
+        for mark, command in (("**", "textbf"), ("*", "textit")):
+            if text.startswith(mark) and text.endswith(mark) and len(text) > 2 * len(mark):
+                return f"\\{command}{{{cell(text[len(mark) : -len(mark)])}}}"
+        return text.replace("_", r"\_").replace("±", r"$\pm$").replace("%", r"\%")
+
+    shown = table.map(lambda text: cell(str(text)))
+    shown.index = [cell(str(name)) for name in table.index]
+    return shown.to_latex(escape=False, caption=cell(caption), column_format="l" + "r" * len(table.columns), multicolumn_format="c")
+
+
+def claims(table: pd.DataFrame) -> pd.DataFrame:
+    """Each claim of the paper against what was seen: a row a data set, ablation and metric.
+
+    Columns: what the paper reports (S2IGAN minus the ablation, CUB / Oxford-102), the paired difference over seeds here with its 95 %
+    interval (Student's t), the number of seeds, and the verdict: `shows` where the interval lies on the claimed side of 0, `does not
+    show` where it lies on the other side, `cannot be told` where it holds 0 or there are fewer than two seeds.
+    """
+    rows = []
+    for dataset in dict.fromkeys(table.dataset):
+        for system, metrics in CLAIMS.items():
+            for metric in metrics:
+                ours, other = (values_of(table, dataset, name, metric) for name in ("S2IGAN", system))
+                difference = (ours - other).dropna()
+                if difference.empty:
+                    continue
+                mean, low, high = interval(difference.to_numpy())
+                rows.append({
+                    "data set": dataset, "without": system, "metric": metric,
+                    "paper (CUB / Oxford-102)": _published_difference(system, metric),
+                    "here": f"{mean:+.3f}" if metric == "KID" else f"{mean:+.2f}",
+                    "95 % interval": f"{low:+.2f} to {high:+.2f}" if np.isfinite(low) else "one seed",
+                    "seeds": len(difference), "verdict": verdict(low, high, BETTER[metric]),
+                })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def interval(differences: np.ndarray) -> tuple[float, float, float]:
+    """Mean of paired differences and its 95 % interval by Student's t; infinitely wide for one pair."""
+    mean = float(np.mean(differences))
+    if len(differences) < 2:
+        return mean, -np.inf, np.inf
+    half = float(stats.t.ppf(0.975, len(differences) - 1) * np.std(differences, ddof=1) / np.sqrt(len(differences)))
+    return mean, mean - half, mean + half
+
+
+def verdict(low: float, high: float, better: int) -> str:
+    """`low` to `high`: interval of S2IGAN minus the ablation; `better` 1 where higher is better, else -1."""
+    low, high = (low, high) if better > 0 else (-high, -low)
+    return "shows" if low > 0 else "does not show" if high < 0 else "cannot be told"
+
+
+def _published_difference(system: str, metric: str) -> str:
+    with_it = "S2IGAN w/ L_d" if system == "S2IGAN w/o L_d" else "S2IGAN"
+    parts = []
+    for dataset in ("CUB", "Oxford-102"):
+        ours, other = (PUBLISHED[name].get(dataset, {}).get(metric, "") for name in (with_it, system))
+        parts.append(f"{float(ours.split()[0]) - float(other.split()[0]):+.2f}" if ours and other else "-")
+    return " / ".join(parts)
+
+
+def attributes(table: pd.DataFrame, dataset: str, kind: str = "asked") -> pd.DataFrame:
+    """How often, in percent, the evaluator sees the attribute that the caption names (`asked`) or the class has (`attribute`): a row an
+    attribute, a column a system, mean ± deviation over seeds."""
+    rows = table[(table.dataset == dataset) & table.metric.str.startswith(f"{kind} ") & table.system.isin(RDG_SYSTEMS)]
+    body = {}
+    for system in (s for s in RDG_SYSTEMS if s in set(rows.system)):
+        mine = rows[rows.system == system]
+        body[system] = {name.removeprefix(f"{kind} "): _cell(part.set_index("seed").value, "mAP", False)
+                        for name, part in mine.groupby("metric", sort=False)}  # fmt: skip
+    return pd.DataFrame(body)
+
+
+def retrieval(table: pd.DataFrame) -> pd.DataFrame:
+    """Retrieval mAP of SEN, SEN without L_d and the text encoder, a column a data set, with chance."""
+    body = {}
+    for dataset in dict.fromkeys(table.dataset):
+        column = {system: values_of(table, dataset, system, "mAP") for system in SEN_SYSTEMS}
+        means = {system: values.mean() for system, values in column.items() if len(values)}
+        best = max(means, key=means.get) if means else None
+        cells = {system: _cell(values, "mAP", system == best) for system, values in column.items()}
+        body[dataset] = cells | {"*chance*": _cell(values_of(table, dataset, "SEN", "mAP chance"), "mAP", False)}
+    return pd.DataFrame(body)
