@@ -1,0 +1,67 @@
+"""The paper's tables and what its claims are worth, from figures written by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from s2igan import tables
+from s2igan.settings import RDG_SYSTEMS, SEN_SYSTEMS
+
+
+def rows(system, metric, values, dataset="mini-flowers"):
+    return [{"dataset": dataset, "system": system, "seed": seed, "metric": metric, "value": value} for seed, value in enumerate(values)]
+
+
+@pytest.fixture
+def table():
+    found = rows("S2IGAN", "mAP", [60, 62, 64]) + rows("S2IGAN w/o RS", "mAP", [50, 53, 53]) + rows("S2IGAN w/o Dense", "mAP", [59, 63, 61])
+    found += rows("S2IGAN", "FID", [30, 31, 32]) + rows("S2IGAN w/o RS", "FID", [20, 21, 22]) + rows("S2IGAN w/o L_d", "mAP", [61])
+    found += rows("SEN", "mAP", [90, 91]) + rows("SEN w/o L_d", "mAP", [89, 89]) + rows("SEN", "mAP chance", [6.0, 6.2])
+    found += rows("real", "mAP chance", [6.5]) + rows("real", "FID real", [1.25]) + rows("S2IGAN", "asked colour", [80, 90, 85])
+    return pd.DataFrame(found)
+
+
+def test_a_cell_is_mean_and_deviation_and_the_best_is_bold(table):
+    made = tables.paper_table(table, tables.TABLE_1)
+    column = made["mini-flowers", "mAP"]
+    assert column["S2IGAN"] == "**62.00 ± 2.00**" and column["S2IGAN w/o RS"] == "52.00 ± 1.73"  # sample deviation of 50, 53, 53
+    assert made["mini-flowers", "FID"]["S2IGAN w/o RS"] == "**21.00 ± 1.00**"  # lower is better
+    assert column["*chance*"] == "6.50" and made["mini-flowers", "FID"]["*real images, one half against the other*"] == "1.25"
+    assert "S2IGAN w/o SEN" not in made.index  # nothing was measured
+
+
+def test_table_2_names_the_embedding_that_the_system_starts_from(table):
+    made = tables.paper_table(table, ("S2IGAN w/o L_d", "S2IGAN"), ("SEN mAP", "mAP"))["mini-flowers", "SEN mAP"]
+    assert made["S2IGAN"] == "**90.50 ± 0.71**" and made["S2IGAN w/o L_d"] == "89.00 ± 0.00" and made["*chance*"] == "6.10 ± 0.14"
+
+
+def test_claims_are_paired_by_seed_and_judged_by_their_interval(table):
+    made = tables.claims(table).set_index(["without", "metric"])
+    relation = made.loc[("S2IGAN w/o RS", "mAP")]
+    # Differences 10, 9, 11: mean 10, deviation 1, t(0.975, 2) = 4.303, half-width 4.303 / sqrt(3) = 2.484.
+    assert (relation.here, relation["95 % interval"], relation.verdict) == ("+10.00", "+7.52 to +12.48", "shows")
+    assert made.loc[("S2IGAN w/o RS", "FID")].verdict == "does not show"  # 10 higher, where lower is better
+    assert made.loc[("S2IGAN w/o Dense", "mAP")].verdict == "cannot be told"  # 1, -1, 3
+    assert made.loc[("S2IGAN w/o L_d", "mAP")]["95 % interval"] == "one seed"
+    assert relation["paper (CUB / Oxford-102)"] == "+0.50 / +0.54"  # 9.04 - 8.54, 13.40 - 12.86
+    assert tables.verdict(-np.inf, np.inf, 1) == "cannot be told"
+
+
+def test_published_figures_name_systems_of_this_study():
+    assert set(tables.PUBLISHED) - {"S2IGAN w/ L_d"} <= set(RDG_SYSTEMS) and set(tables.CLAIMS) <= set(RDG_SYSTEMS)
+    made = tables.published(tables.TABLE_1, ("mAP", "FID"))
+    assert made["CUB", "mAP"]["S2IGAN"] == "9.04" and made["Oxford-102", "FID"]["StackGAN-v2 (S2IG)"] == ""
+    assert set(tables.retrieval(pd.DataFrame(rows("SEN", "mAP", [1.0]))).index) == {*SEN_SYSTEMS, "*chance*"}
+
+
+def test_markdown_and_latex_hold_every_cell(table):
+    made = tables.paper_table(table, tables.TABLE_1)
+    text = tables.markdown(made)
+    assert text.count("\n") == 2 + len(made) and "| S2IGAN w/o RS | 52.00 ± 1.73 | **21.00 ± 1.00** |" in text
+    latex = tables.latex(made, "50 % of L_d")
+    assert r"\textbf{21.00 $\pm$ 1.00}" in latex and r"\textit{chance}" in latex and r"50 \% of L\_d" in latex
+
+
+def test_attributes_have_a_column_a_system(table):
+    made = tables.attributes(table, "mini-flowers")
+    assert list(made.columns) == ["S2IGAN"] and made.loc["colour", "S2IGAN"] == "85.00 ± 5.00"
