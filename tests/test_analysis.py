@@ -43,22 +43,48 @@ def test_table_has_means_spreads_and_floors(study):
     assert lines["*chance*"][0] == "6.50" and lines["*real images, one half against the other*"][:2] == ["99.00", "0.50"]
 
 
-def test_first_runs_are_those_of_the_lowest_seed(study):
-    found = analysis.first_runs(analysis.finished(study), ["S2IGAN w/o L_d", "S2IGAN"])
-    assert {system: path.name for system, path in found.items()} == {"S2IGAN": "rdg-s2igan-seed0"}
+def test_first_runs_are_those_of_the_lowest_seed_that_left_weights(study):
+    systems = ["S2IGAN w/o L_d", "S2IGAN"]
+    assert analysis.first_runs(analysis.finished(study), systems) == {}
+    for seed in (1, 0):
+        (study / f"rdg-s2igan-seed{seed}/weights.safetensors").touch()
+        found = analysis.first_runs(analysis.finished(study), systems)
+        assert {system: path.name for system, path in found.items()} == {"S2IGAN": f"rdg-s2igan-seed{seed}"}
 
 
-def test_keep_replaces_a_data_set_and_leaves_the_others(study, tmp_path):
+def test_keep_replaces_the_same_seeds_and_leaves_the_others(study, tmp_path):
     out = tmp_path / "reference"
     with pytest.raises(BadInput, match="run `make study` first"):
-        analysis.keep([study], out)
+        analysis.keep(study, out)
     (study / "analysis").mkdir()
-    analysis.collect(analysis.finished(study)).to_csv(study / "analysis/metrics.csv", index=False)
+    (study / "analysis/metrics.csv").touch()
     (study / "analysis/table.md").write_text("one")
-    other = pd.DataFrame({"dataset": ["mini-birds", "mini-flowers"], "system": "SEN", "value": [1.0, 2.0]})
+    other = {
+        "dataset": ["mini-birds", "mini-flowers", "mini-flowers"],
+        "system": "S2IGAN",
+        "seed": [0, 0, 5],
+        "metric": "mAP",
+        "value": 1.0,
+    }
     out.mkdir()
-    other.to_csv(out / "metrics.csv", index=False)
-    analysis.keep([study], out)
+    pd.DataFrame(other).to_csv(out / "metrics.csv", index=False)
+    analysis.keep(study, out)
     kept = pd.read_csv(out / "metrics.csv")
-    assert len(kept) == 15 + 1 and (kept.dataset == "mini-birds").sum() == 1
+    assert len(kept) == 15 + 2 and list(kept[kept.value == 1.0].seed) == [0, 5]  # the other data set's, and the other seed's
     assert (out / "mini-flowers/table.md").read_text() == "one"
+    assert (out / "runs/mini-flowers/rdg-s2igan-seed1/metrics.json").is_file()
+    analysis.keep(study, out, "flowers7")
+    assert (pd.read_csv(out / "metrics.csv").dataset == "flowers7").sum() == 15
+
+
+def test_seeds_kept_from_elsewhere_join_if_their_data_are_the_same(study, tmp_path):
+    kept = tmp_path / "kept"
+    (study / "data-store-seed0/params.yaml").write_text("data_seed: 0\nrdg_lr: 1\n")
+    run(kept / "mini-flowers/rdg-s2igan-seed2", "S2IGAN", 2, {"mAP": 66.0})
+    (kept / "mini-flowers/rdg-s2igan-seed2/params.yaml").write_text("data_seed: 0\nrdg_lr: 2\n")
+    run(kept / "mini-flowers/rdg-s2igan-seed1", "S2IGAN", 1, {"mAP": 0.0})  # is here too
+    joined = analysis.collect(analysis.with_kept(analysis.finished(study), kept, "mini-flowers"))
+    assert sorted(joined[(joined.system == "S2IGAN") & (joined.metric == "mAP")].value) == [60, 64, 66]
+    (kept / "mini-flowers/rdg-s2igan-seed2/params.yaml").write_text("data_seed: 1\n")
+    with pytest.raises(BadInput, match="other data"):
+        analysis.with_kept(analysis.finished(study), kept, "mini-flowers")

@@ -48,13 +48,15 @@ def main(arguments: list[str] | None = None) -> int:
     of_run.add_argument("--label", default="", help="what stands before each printed line")
     of_run.add_argument("--parent", type=int, metavar="PID", help="stop when this process has ended")
     of_keep = commands.add_parser("keep", help="copy what the README shows of finished studies to results/reference")
-    of_keep.add_argument("folder", type=Path, nargs="+", help="results/<study>/<dataset>")
+    of_keep.add_argument("folder", nargs="+", metavar="FOLDER[=NAME]", help="results/<study>/<dataset>, and another name to keep it by")
     options = parser.parse_args(arguments)
     try:
         if options.command == "keep":
             from s2igan.analysis import keep  # imports torch, which the study's process need not
 
-            keep(options.folder, find_root() / "results" / "reference")
+            for word in options.folder:
+                folder, _, name = word.partition("=")
+                keep(Path(folder), find_root() / "results" / "reference", name)
             return 0
         return run_study(options.given, options.full) if options.command == "study" else run_notebook(options)
     except BadInput as error:

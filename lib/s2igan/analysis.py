@@ -69,12 +69,31 @@ def some_captions(store: Store, classes: int, each: int) -> np.ndarray:
     return np.concatenate([mine[np.linspace(0, len(mine) - 1, each).astype(int)] for mine in rows])
 
 
+def with_kept(folders: list[Path], kept: Path, dataset: str) -> list[Path]:
+    """`folders` and, from `kept` (results/reference/runs), the runs of other seeds on the same data: figures of a study made in several
+    sittings, or on several machines. Raises BadInput for a kept run that was made on other data."""
+    if not (kept / dataset).is_dir():
+        raise BadInput(f"analysis_kept: {kept / dataset} does not exist; it should be like results/reference/runs")
+    data = next(folder for folder in folders if folder.name.startswith("data-store"))
+
+    def made_on(folder: Path) -> dict[str, object]:
+        return {name: value for name, value in yaml.safe_load((folder / "params.yaml").read_text()).items() if name.startswith("data_")}
+
+    here = {folder.name for folder in folders}
+    others = [folder for folder in finished(kept / dataset) if folder.name not in here]
+    for folder in others:
+        if made_on(folder) != made_on(data):
+            raise BadInput(f"analysis_kept: {folder} was made on other data than {data}: their figures cannot share a table")
+    return folders + others
+
+
 def first_runs(folders: list[Path], systems: Iterable[str]) -> dict[str, Path]:
-    """Of the given runs that of the lowest seed of each system, in the order of `systems`; systems without one are left out."""
-    about = {folder: runs.read_metrics(folder) for folder in folders}
+    """Of the given runs that of the lowest seed of each system, in the order of `systems`; systems without one are left out, and runs of
+    which only the figures were kept."""
+    about = {folder: runs.read_metrics(folder) for folder in folders if (folder / "weights.safetensors").is_file()}
     found = {}
     for system in systems:
-        if mine := [folder for folder in folders if about[folder]["system"] == system]:
+        if mine := [folder for folder in about if about[folder]["system"] == system]:
             found[system] = min(mine, key=lambda folder: about[folder]["seed"])
     return found
 
@@ -199,24 +218,40 @@ def provenance(folders: list[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def keep(studies: list[Path], out: Path) -> None:
-    """What the README shows of finished studies: `metrics.csv` of all of them; of the embedded sets table, figures and notebook too.
+KEPT_OF_A_RUN = ("metrics.json", "params.yaml", "timing.json", "log.jsonl")  # from these alone every table and curve can be made again
 
-    Args: studies: folders `results/<study>/<dataset>` with an analysis. A data set found in `out` already is replaced, others stay.
+
+def keep(study: Path, out: Path, dataset: str = "") -> None:
+    """What the README shows of a finished study on one data set, and what its numbers are traced by.
+
+    `metrics.csv` takes its rows, in place of those of the same data set, system and seed; `runs/<dataset>/<run>/` gets each run's settings,
+    metrics and log; of the embedded sets, analysis, tables and figures are copied too (others' show pictures that are not ours to pass on).
+
+    Args: study: folder `results/<study>/<dataset>`. dataset: another name for it in `out`.
     Raises: BadInput for a folder without an analysis.
     """
-    tables = []
-    for study in studies:
-        if not (study / "analysis" / "metrics.csv").is_file():
-            raise BadInput(f"{study} has no analysis/metrics.csv: run `make study` first")
-        tables.append(pd.read_csv(study / "analysis" / "metrics.csv"))
-        if study.name not in EMBEDDED:
-            continue  # its figures show pictures that are not ours to pass on
-        shutil.rmtree(out / study.name, ignore_errors=True)
-        shutil.copytree(study / "analysis", out / study.name, ignore=shutil.ignore_patterns("metrics.csv", "params.yaml", ".*"))
+    if not (study / "analysis" / "metrics.csv").is_file():
+        raise BadInput(f"{study} has no analysis/metrics.csv: run `make study` first")
+    dataset = dataset or study.name
+    folders = finished(study)
+    for run in folders:
+        target = out / "runs" / dataset / run.name
+        target.mkdir(parents=True, exist_ok=True)
+        for name in KEPT_OF_A_RUN:
+            if (run / name).is_file():
+                shutil.copyfile(run / name, target / name)
+    table = collect(folders)[COLUMNS].assign(dataset=dataset)
     if (out / "metrics.csv").is_file():
-        new = pd.concat(tables).dataset.unique()
         old = pd.read_csv(out / "metrics.csv")
-        tables.insert(0, old[~old.dataset.isin(new)])
+        key = ["dataset", "system", "seed"]
+        replaced = old.set_index(key).index.isin(table.set_index(key).index)
+        table = pd.concat([old[~replaced], table])
+    order = ["real", *SEN_SYSTEMS, *RDG_SYSTEMS]
+    table = table.assign(place=table.system.map(order.index)).sort_values(["dataset", "place", "seed"], kind="stable").drop(columns="place")
     with runs.replacing(out / "metrics.csv") as temporary:
-        pd.concat(tables).sort_values("dataset", kind="stable").to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False)
+    if study.name in EMBEDDED:
+        for source, name in ((study / "analysis", dataset), (study.parent / "tables", "tables")):
+            if source.is_dir():
+                shutil.rmtree(out / name, ignore_errors=True)
+                shutil.copytree(source, out / name, ignore=shutil.ignore_patterns("metrics.csv", "params.yaml", ".*"))

@@ -128,6 +128,7 @@ class Settings(BaseModel):
     # 04_analysis, 05_tables_and_figures
     analysis_runs: tuple[str, ...] = ()  # folder names of the runs that they read; none named: every finished run
     analysis_datasets: tuple[str, ...] = ()  # data sets that 05 reads; none named: all that the study has
+    analysis_kept: str = ""  # folder such as results/reference/runs, whose runs of other seeds count in 05's tables too
 
 
 # What a preset lays over the defaults above, which are those of `mini`.
