@@ -140,6 +140,10 @@ def test_oxford_layout(tmp_path):
         (lambda root: (root / "captions/elm/a.txt").unlink(), "elm/a.png has no caption: looked for .*captions/elm/a.txt"),
         (lambda root: write(root / "captions/elm/a.txt", " ", "..."), "elm/a.txt is empty"),
         (lambda root: write(root / "attributes.csv", "name,leaf", "oak,green"), "no column 'class'"),
+        (lambda root: write(root / "attributes.csv", "class,leaf", "oak"), "attributes.csv, line 2 does not have one value"),
+        (lambda root: write(root / "attributes.csv", "class,leaf", "oak,green,tall"), "attributes.csv, line 2 does not have one value"),
+        (lambda root: write(root / "attributes.csv", "class,leaf", "nowhere,green"), "has no row of class"),
+        (lambda root: write(root / "attributes.csv", "class,type", "oak,green"), "has a column 'type': give that attribute another name"),
     ],
 )
 def test_faults_of_a_folder(tmp_path, harm, line):

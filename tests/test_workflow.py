@@ -90,6 +90,7 @@ def test_the_folder_of_one_data_set_is_not_a_parameter_of_another():
         (["RDG_STEPS=many"], "'rdg_steps' is 'many'"),
         (["RDG_STEPS="], "'rdg_steps' is ''"),
         (["SEEDS=0,one"], "'seeds' is 'one'"),
+        (["SEEDS=" + "9" * 5000], "'seeds' is '9999"),
         (["SEEDS="], "'seeds' is empty"),
         (["SYSTEMS=S2IGAN,GAN"], "system 'GAN' does not exist"),
         (["SYSTEMS="], "'systems' is empty"),

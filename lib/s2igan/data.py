@@ -109,14 +109,27 @@ def _read_folder(dataset: str, root: Path) -> Source:
             raise BadInput(f"image folder {folder} has two images of one name that differ in their ending: rename one")
         recordings = _recordings(root, name)
         items += [_item(path, label, None, root / "captions" / name / f"{path.stem}.txt", recordings) for path in paths]
-    attributes = {}
-    if (root / "attributes.csv").is_file():
-        with open(root / "attributes.csv", encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        if any("class" not in row for row in rows):
-            raise BadInput(f"table {root / 'attributes.csv'} has no column 'class': its first line names the columns")
-        attributes = {row.pop("class"): row for row in rows}
-    return Source(dataset, classes, split, tuple(items), attributes)
+    return Source(dataset, classes, split, tuple(items), _read_attributes(root / "attributes.csv", classes))
+
+
+def _read_attributes(path: Path, classes: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """{class: {name: value}} of a table with the columns class and one for each visible attribute; {} where there is no table."""
+    if not path.is_file():
+        return {}
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or "class" not in rows[0]:
+        raise BadInput(f"table {path} has no column 'class': its first line names the columns")
+    for number, row in enumerate(rows, 2):
+        if None in row or None in row.values() or "" in row.values():
+            raise BadInput(f"table {path}, line {number} does not have one value for each column")
+    # Networks have a part of each attribute's name, which torch wants without dots and unlike its own names.
+    if bad := [name for name in rows[0] if name != "class" and (not name or "." in name or hasattr(torch.nn.ModuleDict(), name))]:
+        raise BadInput(f"table {path} has a column {bad[0]!r}: give that attribute another name, without dots")
+    table = {row.pop("class"): row for row in rows}
+    if missing := [name for name in classes if name not in table]:
+        raise BadInput(f"table {path} has no row of class {missing[0]!r}: it needs one for each class")
+    return table
 
 
 def _read_cub(dataset: str, root: Path) -> Source:

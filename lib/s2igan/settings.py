@@ -67,7 +67,7 @@ class Settings(BaseModel):
     # 01_data: pictures, speech and the networks that turn a picture into features.
     data_seed: Seed = 0
     data_classes: Annotated[int, Field(ge=4)] = 400  # classes drawn (embedded sets); of them a fifth, at most 20, unseen
-    data_images_per_class: Annotated[int, Field(ge=2)] = 6  # pictures drawn of a training class (embedded sets)
+    data_images_per_class: Annotated[int, Field(ge=2)] = 5  # pictures drawn of a training class (embedded sets)
     data_unseen_images: Annotated[int, Field(ge=2)] = 20  # and of an unseen class
     data_validation: Share = 0.1  # share of the training classes held out; every choice is made on them
     data_captions: Count = 2  # spoken captions used of each image, the first ones in file order
@@ -98,20 +98,20 @@ class Settings(BaseModel):
     sen_validate_every: Count = 50  # steps between validations; the best one's weights are kept
 
     # 03_rdg: relation-supervised densely-stacked generator.
-    rdg_width: Annotated[int, Field(ge=2, multiple_of=2)] = 48  # channels after G's first stage, halved at each later one
+    rdg_width: Annotated[int, Field(ge=2, multiple_of=2)] = 64  # channels after G's first stage, halved at each later one
     rdg_discriminator_width: Count = 32  # channels of a discriminator's first layer
     rdg_stages: Annotated[int, Field(ge=1, le=4)] = 3
     rdg_condition_size: Count = 64
-    rdg_noise_size: Count = 32
+    rdg_noise_size: Count = 16
     rdg_relation_size: Count = 128
     rdg_standardise: bool = True  # zero mean and unit variance a dimension of the speech embedding, from training statistics
-    rdg_steps: int | None = Field(1900, ge=1)  # None: rdg_epochs decides
+    rdg_steps: int | None = Field(1800, ge=1)  # None: rdg_epochs decides
     rdg_epochs: Count = 600
     rdg_batch: Annotated[int, Field(ge=2)] = 32
-    rdg_lr: Positive = 5e-4  # of the generator
-    rdg_critic_lr: Positive = 2e-4  # of the discriminators and the relation supervisor
+    rdg_lr: Positive = 7e-4  # of the generator
+    rdg_critic_lr: Positive = 3e-4  # of the discriminators and the relation supervisor
     rdg_lr_decay: Literal["none", "linear"] = "linear"  # linear: to zero from half-way
-    rdg_betas: tuple[Share, Share] = (0.5, 0.999)
+    rdg_betas: tuple[Share, Share] = (0.0, 0.99)  # paper: 0.5, 0.999; without momentum and with a short memory short trainings learn more
     # Paper: 2, which in a short training leaves little of the condition but noise.
     rdg_kl_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
     rdg_relation_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
@@ -139,7 +139,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "sen_gru_size": 256, "sen_text_channels": (256, 256, 256), "sen_text_rnn_size": 256,
         "sen_steps": 3000, "sen_batch": 128, "sen_validate_every": 300,
         "rdg_width": 64, "rdg_discriminator_width": 32, "rdg_condition_size": 128, "rdg_noise_size": 100,
-        "rdg_kl_weight": 2.0, "rdg_steps": 20_000, "rdg_batch": 64, "rdg_lr": 2e-4, "rdg_sample_every": 2000, "rdg_checkpoint_every": 1000,
+        "rdg_kl_weight": 2.0, "rdg_steps": 20_000, "rdg_batch": 64, "rdg_lr": 2e-4, "rdg_critic_lr": 2e-4,
+        "rdg_betas": (0.5, 0.999), "rdg_sample_every": 2000, "rdg_checkpoint_every": 1000,
     },
     "paper": {
         "data_image_size": 256, "data_crop_from": 304, "data_captions": 10, "data_backbone": "inception",
@@ -147,7 +148,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "sen_steps": None, "sen_batch": 128, "sen_lr_decay": "step", "sen_validate_every": 500,
         "rdg_width": 64, "rdg_discriminator_width": 64, "rdg_condition_size": 128, "rdg_noise_size": 100, "rdg_standardise": False,
         "rdg_ema_warmup": False, "rdg_kl_weight": 2.0, "rdg_steps": None, "rdg_batch": 24, "rdg_lr": 2e-4,
-        "rdg_critic_lr": 2e-4, "rdg_lr_decay": "none", "rdg_sample_every": 5000, "rdg_checkpoint_every": 1000,
+        "rdg_critic_lr": 2e-4, "rdg_betas": (0.5, 0.999), "rdg_lr_decay": "none", "rdg_sample_every": 5000, "rdg_checkpoint_every": 1000,
     },
 }  # fmt: skip
 

@@ -56,8 +56,8 @@ def plan(given: dict[str, Any]) -> Study:
             values.pop("data_dir", None)
         of[dataset] = settings.resolve(values)
     for seed in seeds:
-        if not seed.isdecimal():
-            raise BadInput(f"parameter 'seeds' is {seed!r}: it must be whole numbers from 0 on, such as 0,1,2")
+        if not (seed.isdecimal() and len(seed) < 10):
+            raise BadInput(f"parameter 'seeds' is {seed[:40]!r}: it must be whole numbers from 0 to 999999999, such as 0,1,2")
     if not of or not seeds:
         raise BadInput(f"parameter {'seeds' if of else 'datasets'!r} is empty")
     numbers = tuple(dict.fromkeys(int(seed) for seed in seeds))
