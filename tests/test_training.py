@@ -114,7 +114,7 @@ def step_parts(world):
     real, similar, wrong = torch.rand(3, 8, 3, 32, 32) * 2 - 1
     autocast = lambda: torch.autocast("cpu", torch.bfloat16, enabled=False)  # noqa: E731
     step = lambda: rdg_training.train_step(  # noqa: E731
-        nets, optimisers, real, similar, wrong, torch.randn(8, 16), torch.randn(8, 32), images, settings, autocast
+        nets, optimisers, real, similar, wrong, torch.randn(8, 16), torch.randn(8, settings.rdg_noise_size), images, settings, autocast
     )
     return nets, images, step
 
