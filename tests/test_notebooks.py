@@ -114,14 +114,22 @@ def test_killed_in_the_middle_and_run_again_equals_uninterrupted(toy):
 
 def test_the_other_systems_join_the_same_study(toy):
     folder, _ = toy
-    ended = study(folder, "SYSTEMS=S2IGAN end-to-end,StackGAN-v2 (T2IG)")
+    ended = study(folder, "SYSTEMS=S2IGAN,S2IGAN end-to-end,StackGAN-v2 (T2IG)", "TABLES=1")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     results = folder / "results/mini/mini-flowers"
     table = pd.read_csv(results / "analysis/metrics.csv")
-    assert set(table.system) == {"real", "text encoder", "S2IGAN end-to-end", "StackGAN-v2 (T2IG)"}
+    assert set(table.system) == {"real", "SEN", "text encoder", "S2IGAN", "S2IGAN end-to-end", "StackGAN-v2 (T2IG)"}
     assert (results / "sen-text-encoder-seed0/02_text_encoder.ipynb").is_file()
     left = {path.name for path in (results / "rdg-s2igan-end-to-end-seed0").iterdir()}
     assert {"hearing.safetensors", "embeddings.safetensors", "weights.safetensors"} <= left
+    tables = folder / "results/mini/tables"
+    for name in ("table1", "table2", "retrieval", "published1", "claims", "asked_mini-flowers"):
+        assert all((tables / f"{name}.{ending}").stat().st_size > 100 for ending in ("md", "csv", "tex")), name
+    assert "S2IGAN end-to-end" in (tables / "table1.md").read_text() and "one seed" in (tables / "claims.md").read_text()
+    for name in ("samples", "systems", "words", "growth", "tsne", "map", "curves_rdg"):
+        assert (tables / f"{name}_mini-flowers.png").stat().st_size > 1000, name
+    words = pd.read_csv(tables / "words.csv")
+    assert set(words.attribute) == set(embedded.ATTRIBUTES["mini-flowers"]) and words["S2IGAN end-to-end"].between(0, 100).all()
 
 
 def test_somebodys_own_recordings_and_images(tmp_path):

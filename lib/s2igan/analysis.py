@@ -152,10 +152,11 @@ def one_word_changed(store: Store, seed: int = 0) -> pd.DataFrame:
     For each class and attribute one sentence that names it, said with every value that can be seen beside the class's other values.
     """
     rows = []
+    known, _ = attribute_targets(store)  # a small set need not hold every value
     for k in np.unique(store.image_class[store.images_of("test")]):
         own = store.attributes[store.classes[k]]
         for number, (name, values) in enumerate(embedded.ATTRIBUTES[store.dataset].items()):
-            for value in values:
+            for value in (value for value in values if value in known[name]):
                 changed = {**own, name: value}
                 if any(changed[a] == changed[b] != "none" for a, b in embedded.CONTRASTS[store.dataset] if name in (a, b)):
                     continue
