@@ -1,11 +1,12 @@
 # make study            the default study, on the flowers that are drawn and spoken here
 # make study DATASET=mini-birds RDG_STEPS=6000 PARAMS=my.yaml     any parameter of lib/s2igan/settings.py; DRY=1 only lists the runs
 # make study-full       both embedded data sets, all systems, three seeds (narrow it: SEEDS=0 DATASETS=mini-birds)
+# make distinctive      when the distinctive loss helps SEN: with and without it on data harder in one way each
 # make test | lint      the tests | ruff
 # make lab              JupyterLab on notebooks/
 # make clean            deletes runs and built data; keeps results/reference and everything else in data/
 
-.PHONY: help study study-full test lint lab clean
+.PHONY: help study study-full distinctive test lint lab clean
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -20,6 +21,9 @@ study: $(VENV)/.installed
 
 study-full: $(VENV)/.installed
 	@$(PY) -m s2igan study --full $(GIVEN)
+
+distinctive: $(VENV)/.installed
+	@$(PY) -m s2igan distinctive $(GIVEN)
 
 test: $(VENV)/.installed
 	@$(PY) -m pytest

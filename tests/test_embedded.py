@@ -64,6 +64,24 @@ def test_a_named_attribute_is_one_whose_change_changes_the_caption(dataset: str)
             assert (name in named(dataset, caption)) == (changed != caption), (name, caption)
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_vaguer_captions_name_less_and_fewer_values_make_closer_classes(dataset: str) -> None:
+    classes = choose_classes(dataset, 20, np.random.default_rng(0))
+    counts = {}
+    for naming in (1, 4):
+        captions = [describe(dataset, classes[i % 20], np.random.default_rng(i), naming=naming) for i in range(200)]
+        counts[naming] = np.mean([len(named(dataset, caption)) for caption in captions])
+        assert all(5 <= len(caption.split()) <= 16 for caption in captions)
+    assert counts[1] < counts[4] - 1.5
+    close = choose_classes(dataset, 100, np.random.default_rng(0), most_values=3)
+    assert all(len({c[name] for c in close}) <= 3 for name in ATTRIBUTES[dataset])
+
+    def nearest(found: list[dict[str, str]]) -> float:
+        return float(np.mean([min(sum(a[name] != b[name] for name in a) for b in found if b is not a) for a in found]))
+
+    assert nearest(close) < nearest(choose_classes(dataset, 100, np.random.default_rng(0)))
+
+
 def test_articles_follow_the_value() -> None:
     flower = choose_classes("mini-flowers", 5, np.random.default_rng(0))[0]
     said = [f" {describe('mini-flowers', {**flower, 'colour': 'orange'}, np.random.default_rng(seed))} " for seed in range(60)]

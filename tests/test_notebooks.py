@@ -132,6 +132,18 @@ def test_the_other_systems_join_the_same_study(toy):
     assert set(words.attribute) == set(embedded.ATTRIBUTES["mini-flowers"]) and words["S2IGAN end-to-end"].between(0, 100).all()
 
 
+def test_the_experiment_on_the_distinctive_loss_reads_its_studies(toy):
+    folder, _ = toy
+    shutil.copytree(folder / "results/mini/mini-flowers", folder / "results/distinctive-as-it-is/mini-flowers")
+    out = folder / "results/distinctive/tables/05_distinctive_loss.ipynb"
+    command = [sys.executable, "-m", "s2igan", "run", "notebooks/05_distinctive_loss.ipynb", "--out", str(out)]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    gains = pd.read_csv(out.parent / "gains.csv")
+    assert list(gains.condition) == ["as it is"] and gains["L_d helps"][0] == "cannot be told"  # one seed
+    assert (out.parent / "gains.svg").stat().st_size > 1000
+
+
 def test_somebodys_own_recordings_and_images(tmp_path):
     folder, mine = project(tmp_path / "project"), tmp_path / "mine"
     embedded.write_dataset("mini-birds", mine, 3, 20, 4, 4, 1, workers=1, progress=lambda line: None)

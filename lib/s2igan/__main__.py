@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -47,6 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     of_run.add_argument("--out", type=Path, required=True, metavar="FILE", help="the executed notebook")
     of_run.add_argument("--label", default="", help="what stands before each printed line")
     of_run.add_argument("--parent", type=int, metavar="PID", help="stop when this process has ended")
+    of_distinctive = commands.add_parser(
+        "distinctive", help="when does L_d help SEN: it with and without L_d on data that are harder in one way each",
+        epilog=STUDY_HELP, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    of_distinctive.add_argument("given", metavar="NAME=value", nargs="*")
     of_keep = commands.add_parser("keep", help="copy what the README shows of finished studies to results/reference")
     of_keep.add_argument("folder", nargs="+", metavar="FOLDER[=NAME]", help="results/<study>/<dataset>, and another name to keep it by")
     options = parser.parse_args(arguments)
@@ -58,6 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
                 folder, _, name = word.partition("=")
                 keep(Path(folder), find_root() / "results" / "reference", name)
             return 0
+        if options.command == "distinctive":
+            return run_distinctive(options.given)
         return run_study(options.given, options.full) if options.command == "study" else run_notebook(options)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
@@ -172,6 +180,25 @@ def run_study(words: list[str], full: bool) -> int:
     if status == 0 and not dry:
         print_summary(chosen)
     return status
+
+
+def run_distinctive(words: list[str]) -> int:
+    """A study of SEN with and without L_d for each of study.CONDITIONS, then the notebook that puts them side by side."""
+    given = {"datasets": study.DEFAULTS_FULL["datasets"], "seeds": "0,1,2", **read_words(words)}
+    for condition, changes in study.CONDITIONS.items():
+        values = {**given, **changes, "study": study.condition_study(condition), "systems": "SEN,SEN w/o L_d"}
+        print(f"{condition}: {', '.join(f'{name}={value}' for name, value in changes.items()) or 'nothing changed'}", flush=True)
+        command = [sys.executable, "-m", "s2igan", "study", *(f"{name}={value}" for name, value in values.items())]
+        if status := subprocess.run(command, cwd=find_root()).returncode:
+            return status
+    root = find_root()
+    os.chdir(root)
+    notebook = Path("notebooks/05_distinctive_loss.ipynb")
+    out = root / "results" / "distinctive" / "tables" / notebook.name
+    preset = given.get("preset", "mini")
+    values = json.dumps({"study": "distinctive", "preset": preset, "analysis_datasets": study.as_list(given["datasets"])})
+    print(f"tables and figures: {out.parent}/", flush=True)
+    return run_notebook(argparse.Namespace(notebook=notebook, params=None, values=values, out=out, label="distinctive", parent=None))
 
 
 def read_words(words: list[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from s2igan import BadInput, embedded, rdg_training, runs, sen
 from s2igan.backbone import attribute_targets, load_network
 from s2igan.data import Store, pad_mels
 from s2igan.rdg import Generator
-from s2igan.settings import EMBEDDED, RDG_SYSTEMS, SEN_SYSTEMS, Settings, resolve, run_dir
+from s2igan.settings import EMBEDDED, RDG_SYSTEMS, SEN_SYSTEMS, Settings, of_stage, resolve, run_dir
 from s2igan.text import TextEncoder, characters
 
 COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n"]
@@ -77,7 +77,8 @@ def with_kept(folders: list[Path], kept: Path, dataset: str) -> list[Path]:
     data = next(folder for folder in folders if folder.name.startswith("data-store"))
 
     def made_on(folder: Path) -> dict[str, object]:
-        return {name: value for name, value in yaml.safe_load((folder / "params.yaml").read_text()).items() if name.startswith("data_")}
+        values = of_stage(resolve(yaml.safe_load((folder / "params.yaml").read_text())), "data")
+        return {name: value for name, value in values.items() if name.startswith("data_")}
 
     here = {folder.name for folder in folders}
     others = [folder for folder in finished(kept / dataset) if folder.name not in here]

@@ -90,7 +90,7 @@ def find_source(settings: Settings, root: str | Path) -> Source:
     shutil.rmtree(drawn, ignore_errors=True)
     write_dataset(
         settings.dataset, drawn, settings.data_seed, settings.data_classes, settings.data_images_per_class, settings.data_unseen_images,
-        settings.data_captions, workers=settings.threads,
+        settings.data_captions, naming=settings.data_naming, most_values=settings.data_most_values, workers=settings.threads,
     )  # fmt: skip
     return read_source(settings.dataset, drawn)
 
@@ -275,6 +275,7 @@ def build_store(
     words_per_minute: int,
     seed: int,
     validation: float,
+    noise_db: float | None = None,
     workers: int = 2,
     progress: Callable[[str], Any] = print,
 ) -> None:
@@ -287,6 +288,7 @@ def build_store(
         index.json   classes, splits, captions, settings, fingerprint
 
     `captions`: the first so many of each image, in file order. A voice is drawn for each caption from seed, image and caption number.
+    `noise_db`: white noise is added to spoken captions, so many dB below the voice.
     `validation`: share of the training classes set apart as split 'val', at least two if not 0, drawn from `seed`.
     It works in `<out>.building`, and renames that at the end; after an interruption the same call goes on from there. With workers > 1
     it starts processes, so a script that calls it needs the usual `if __name__ == "__main__":`.
@@ -298,7 +300,7 @@ def build_store(
     class_split = _split_validation(source, validation, seed)
     spoken = [caption for number, item in enumerate(source.items) for caption in _captions(number, item, captions, voices, seed)]
     settings = {"crop_from": crop_from, "captions": captions, "voices": list(voices), "words_per_minute": words_per_minute,
-                "seed": seed, "validation": validation}  # fmt: skip
+                "seed": seed, "validation": validation, **({} if noise_db is None else {"noise_db": noise_db})}  # fmt: skip
     _check_disk(source, spoken, out, crop_from, words_per_minute)
 
     building = out.with_name(out.name + ".building")
@@ -328,7 +330,7 @@ def _fill(
     """Writes the files of a store: chunks by any worker in any order, then joined in order."""
     images, size = [(item.path, item.box) for item in source.items], settings["crop_from"]
     image_chunks = [(folder / f"images-{k}.npy", images[k : k + 64], size) for k in range(0, len(images), 64)]
-    mel_chunks = [(folder / f"mels-{k}.npy", spoken[k : k + 32], settings["words_per_minute"]) for k in range(0, len(spoken), 32)]
+    mel_chunks = [(folder / f"mels-{k}.npy", spoken[k : k + 32], settings) for k in range(0, len(spoken), 32)]
     with _pool(workers) as pool:
         _run(pool, _image_chunk, image_chunks, len(images), "images prepared", progress)
         _run(pool, _mel_chunk, mel_chunks, len(spoken), "captions spoken", progress)
@@ -453,14 +455,17 @@ def _image_chunk(path: Path, images: list[tuple[Path, Box | None]], size: int) -
     return len(images)
 
 
-def _mel_chunk(path: Path, captions: list[Caption], words_per_minute: int) -> int:
+def _mel_chunk(path: Path, captions: list[Caption], settings: dict[str, Any]) -> int:
     mels = []
     for caption in captions:
         if caption.recording is not None:
             mels.append(speech.log_mel(speech.read_audio(caption.recording)).numpy().astype(np.float16))
             continue
         try:
-            (waveform,) = speech.speak([caption.text], caption.voice, words_per_minute=words_per_minute)
+            (waveform,) = speech.speak([caption.text], caption.voice, words_per_minute=settings["words_per_minute"])
+            if "noise_db" in settings:
+                seed = zlib.crc32(f"{settings['seed']} {caption.image_name} {caption.text}".encode())
+                waveform = speech.with_noise(waveform, settings["noise_db"], seed)
             mels.append(speech.log_mel(waveform).numpy().astype(np.float16))
         except BadInput as error:
             raise BadInput(f"caption {caption.text!r} of image {caption.image_name} cannot be used: {error}") from None

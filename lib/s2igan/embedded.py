@@ -91,14 +91,17 @@ PHRASES: dict[str, dict[str, tuple[float, tuple[str, ...]]]] = {
         "wing": (1.0, ("{} wings",)),
     },
 }  # fmt: skip
-# Attributes named with this probability, before four or five others, as far as the sentence has room.
+# Attributes named with this probability, before some others (`NAMED`, and now and then one more), as far as the sentence has room.
 USUAL = {"mini-flowers": {"colour": 1.0}, "mini-birds": {"body": 0.95, "wing": 0.9}}
+NAMED = 4
 WORDS = (7, 16)
+WORDS_OF_VAGUE = (5, 16)  # where fewer than `NAMED` others are named
 
 
-def describe(dataset: str, attributes: dict[str, str], rng: Generator, must: tuple[str, ...] = ()) -> str:
+def describe(dataset: str, attributes: dict[str, str], rng: Generator, must: tuple[str, ...] = (), naming: int = NAMED) -> str:
     """One caption of 7 to 16 words (more only if `must` asks for much), lower case, that names some attributes and all in `must`.
 
+    `naming`: how many attributes beside the usual ones, at least 1; below 4 the captions are vaguer, and shorter.
     What is drawn from `rng`, and every choice, depends on the names of the attributes and never on their values. The same state of
     `rng` with one value changed gives the same sentence but for that word (and 'a', 'an' or, before 'no', neither).
     """
@@ -115,17 +118,18 @@ def describe(dataset: str, attributes: dict[str, str], rng: Generator, must: tup
     ranked = sorted(weights, key=lambda name: (name not in must, -(chance[name] ** (1 / weights[name]))))
     needed = sum(name in must for name in ranked)
     write = _flower_sentences if dataset == "mini-flowers" else _bird_sentences
-    for extra in range(max(4 + (how_many < 0.3), needed), -1, -1):
-        named = sorted(usual + ranked[:extra], key=lambda name: order[name])
-        wordings = {name: PHRASES[dataset][name][1] for name in named if name in PHRASES[dataset]}
+    shortest, longest = WORDS if naming >= NAMED else WORDS_OF_VAGUE
+    for extra in range(max(naming + (how_many < 0.3), needed), max(needed, 1) - 1, -1):
+        naming_these = sorted(usual + ranked[:extra], key=lambda name: order[name])
+        wordings = {name: PHRASES[dataset][name][1] for name in naming_these if name in PHRASES[dataset]}
         details = {name: options[int(phrase[name] * len(options))] for name, options in wordings.items() if options}
         # Lengths are judged on a stand-in value, so that they choose the same sentence for every value.
-        lengths = [len(sentence.split()) for sentence in write(dict.fromkeys(named, "blue"), details)]
-        fitting = [i for i, length in enumerate(lengths) if WORDS[0] <= length <= WORDS[1]]
-        if fitting or extra == needed:
+        lengths = [len(sentence.split()) for sentence in write(dict.fromkeys(naming_these, "blue"), details)]
+        fitting = [i for i, length in enumerate(lengths) if shortest <= length <= longest]
+        if fitting:
             break
     chosen = fitting[int(which * len(fitting))] if fitting else int(np.argmin(lengths))
-    said = {name: SYNONYMS.get(attributes[name], (attributes[name],)) for name in named}
+    said = {name: SYNONYMS.get(attributes[name], (attributes[name],)) for name in naming_these}
     return write({name: options[int(word[name] * len(options))] for name, options in said.items()}, details)[chosen]
 
 
@@ -201,9 +205,10 @@ def unseen(classes: int) -> int:
     return min(classes // 5, MOST_UNSEEN)
 
 
-def choose_classes(dataset: str, count: int, rng: Generator) -> list[dict[str, str]]:
+def choose_classes(dataset: str, count: int, rng: Generator, most_values: int | None = None) -> list[dict[str, str]]:
     """`count` combinations of attributes, any two `LEAST_DIFFERENCE` apart or more, any two unseen ones `LEAST_DIFFERENCE_UNSEEN`.
 
+    `most_values`: an attribute takes only its first so many values, so that as many classes lie closer together.
     The last `unseen(count)` are meant as test classes: they use only values that occur in the ones before them.
     """
     _check(dataset)
@@ -211,7 +216,7 @@ def choose_classes(dataset: str, count: int, rng: Generator) -> list[dict[str, s
         raise BadInput(f"classes: {count} is too few; {LEAST_CLASSES} or more are needed, a fifth of them for testing")
     if count > MOST_CLASSES:
         raise BadInput(f"classes: {count} is too many; ask for fewer, at most {MOST_CLASSES}")
-    values = {name: list(options) for name, options in ATTRIBUTES[dataset].items()}
+    values = {name: list(options)[:most_values] for name, options in ATTRIBUTES[dataset].items()}
     chosen: list[dict[str, str]] = []
     first_unseen = count - unseen(count)
     for index in range(count):
@@ -519,26 +524,29 @@ def write_dataset(
     unseen_images: int = 20,
     captions_per_image: int = 2,
     size: int = 64,
+    naming: int = NAMED,
+    most_values: int | None = None,
     workers: int = 2,
     progress: Callable[[str], object] = print,
 ) -> None:
     """Write a whole data set to the folder `out`, which appears only once it is complete; the last `unseen(classes)` classes are test,
-    with `unseen_images` pictures each in place of `images_per_class`.
+    with `unseen_images` pictures each in place of `images_per_class`. `naming` as in `describe`, `most_values` as in `choose_classes`.
 
     The bytes depend on every argument but `workers` and `progress`. Worker processes are spawned, so a script that calls this with
     more than one needs the usual `if __name__ == "__main__"`; a notebook or `python -m` does not.
     """
     _check(dataset)
     out = Path(out)
-    least = {"images_per_class": 1, "unseen_images": 1, "captions_per_image": 1, "size": 16, "workers": 1, "seed": 0}
+    least = {"images_per_class": 1, "unseen_images": 1, "captions_per_image": 1, "size": 16, "naming": 1, "workers": 1,
+             "seed": 0}  # fmt: skip
     given = {"images_per_class": images_per_class, "unseen_images": unseen_images, "captions_per_image": captions_per_image, "size": size,
-             "workers": workers, "seed": seed}  # fmt: skip
+             "naming": naming, "workers": workers, "seed": seed}  # fmt: skip
     for name, value in given.items():
         if value < least[name]:
             raise BadInput(f"{name}: {value} is too small; it must be {least[name]} or more")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"out: {out} exists already and is not an empty folder; remove it or name another")
-    chosen = choose_classes(dataset, classes, np.random.default_rng([seed]))
+    chosen = choose_classes(dataset, classes, np.random.default_rng([seed]), most_values)
     names = [f"{i + 1:03d}." + "-".join(c[name] for name in CLASS_NAME[dataset]) for i, c in enumerate(chosen)]
 
     part = out.with_name(f"{out.name}.part-{os.getpid()}")
@@ -546,7 +554,7 @@ def write_dataset(
         part.mkdir(parents=True)
         train = classes - unseen(classes)
         jobs = [
-            (dataset, part, name, i, chosen[i], seed, images_per_class if i < train else unseen_images, captions_per_image, size)
+            (dataset, part, name, i, chosen[i], seed, images_per_class if i < train else unseen_images, captions_per_image, size, naming)
             for i, name in enumerate(names)
         ]
         with ExitStack() as stack:
@@ -566,16 +574,16 @@ def write_dataset(
         raise
 
 
-def _write_class(job: tuple[str, Path, str, int, dict[str, str], int, int, int, int]) -> str:
+def _write_class(job: tuple[str, Path, str, int, dict[str, str], int, int, int, int, int]) -> str:
     """Draw and describe one class; returns its name. Each picture has its own random state, so the order of work is of no matter."""
-    dataset, out, name, index, attributes, seed, images, captions, size = job
+    dataset, out, name, index, attributes, seed, images, captions, size, naming = job
     for folder in ("images", "captions"):
         (out / folder / name).mkdir(parents=True)
     for image in range(images):
         looks, speech = (np.random.default_rng([seed, index, image, stream]) for stream in (0, 1))
         stem = f"{name.split('.')[0]}_{image + 1:03d}"
         draw_image(dataset, attributes, looks, size).save(out / "images" / name / f"{stem}.png", compress_level=1)
-        lines = "".join(describe(dataset, attributes, speech) + "\n" for _ in range(captions))
+        lines = "".join(describe(dataset, attributes, speech, naming=naming) + "\n" for _ in range(captions))
         (out / "captions" / name / f"{stem}.txt").write_text(lines, encoding="utf-8", newline="\n")
     return name
 

@@ -197,3 +197,19 @@ def seeds(values: dict[str, Sequence[float]], ylabel: str, reference: dict[str, 
         axis.legend(fontsize=8)
     figure.tight_layout()
     return figure
+
+
+def intervals(panels: dict[str, dict[str, tuple[float, float, float]]], ylabel: str) -> Figure:
+    """Means with their intervals, {panel: {name: (mean, low, high)}}, side by side around a line at 0; infinite intervals are left out."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(1 + 4.2 * len(panels), 3.6), squeeze=False, sharey=True)
+    for axis, (heading, points) in zip(axes[0], panels.items(), strict=True):
+        axis.axhline(0, color="black", linewidth=1)
+        for i, (mean, low, high) in enumerate(points.values()):
+            axis.bar(i, mean, 0.6, color="lightgrey", edgecolor="black")
+            if np.isfinite(low):
+                axis.errorbar(i, mean, [[mean - low], [high - mean]], color="black", capsize=4)
+        axis.set_xticks(range(len(points)), [textwrap.fill(name, 10) for name in points], fontsize=9)
+        axis.set(title=heading)
+    axes[0][0].set_ylabel(ylabel)
+    figure.tight_layout()
+    return figure

@@ -69,10 +69,13 @@ class Settings(BaseModel):
     data_classes: Annotated[int, Field(ge=4)] = 400  # classes drawn (embedded sets); of them a fifth, at most 20, unseen
     data_images_per_class: Annotated[int, Field(ge=2)] = 5  # pictures drawn of a training class (embedded sets)
     data_unseen_images: Annotated[int, Field(ge=2)] = 20  # and of an unseen class
+    data_naming: Annotated[int, Field(ge=1, le=5)] = 4  # attributes that a caption names beside the usual ones (embedded sets)
+    data_most_values: Annotated[int, Field(ge=2)] | None = None  # an attribute takes its first so many values alone (embedded sets)
     data_validation: Share = 0.1  # share of the training classes held out; every choice is made on them
     data_captions: Count = 2  # spoken captions used of each image, the first ones in file order
     data_voices: Annotated[tuple[str, ...], Field(min_length=1)] = ("en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-gb+f4")
     data_words_per_minute: Annotated[int, Field(ge=80, le=450)] = 230
+    data_noise_db: Annotated[float, Field(allow_inf_nan=False)] | None = None  # white noise in spoken captions, so many dB below the voice
     data_image_size: Literal[8, 16, 32, 64, 128, 256] = 32  # the largest generated image
     data_crop_from: Count = 34  # short side of the stored image, from which training crops `data_image_size`
     data_flip: bool | None = None  # mirror training images; by default everything but the embedded sets, whose birds face right

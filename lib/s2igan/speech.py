@@ -129,6 +129,12 @@ def read_audio(path: str | Path) -> Tensor:
     return _at_22050(torch.from_numpy(samples.mean(1)), rate, f"audio file {path}")
 
 
+def with_noise(waveform: Tensor, decibels: float, seed: int) -> Tensor:
+    """`waveform` (n,) and white noise whose power lies `decibels` below the waveform's own; the noise follows from `seed`."""
+    noise = torch.randn(len(waveform), generator=torch.Generator().manual_seed(seed))
+    return waveform + noise * waveform.square().mean().sqrt() * 10 ** (-decibels / 20)
+
+
 # --- speech synthesis ---
 
 

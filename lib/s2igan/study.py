@@ -20,6 +20,23 @@ from s2igan.settings import DEFAULT_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS, Settings
 DEFAULTS = {"datasets": "mini-flowers", "seeds": "0", "systems": ",".join(DEFAULT_SYSTEMS)}
 DEFAULTS_FULL = {"datasets": "mini-birds,mini-flowers", "seeds": "0,1,2", "systems": ",".join(RDG_SYSTEMS), "tables": "1"}
 
+# Where the distinctive loss might help SEN: what `python -m s2igan distinctive` changes of the data, each a study of its own.
+ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029")
+MORE_VOICES = ",".join(accent + variant for accent in ACCENTS for variant in ("", "+f1", "+f3", "+m1", "+m5"))
+CONDITIONS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "fewer classes": {"data_classes": 100},
+    "closer classes": {"data_classes": 100, "data_most_values": 3},
+    "vaguer captions": {"data_naming": 1},
+    "more voices": {"data_voices": MORE_VOICES},
+    "noise": {"data_noise_db": 5.0},
+}
+
+
+def condition_study(condition: str) -> str:
+    """The name of the study of one of `CONDITIONS`."""
+    return f"distinctive-{settings.slug(condition)}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Study:
