@@ -233,6 +233,7 @@ rule tables:
         notebook="notebooks/05_tables_and_figures.ipynb",
         source=source("tables", "notebooks/05_tables_and_figures.ipynb"),
         settings=read_by("tables"),
+        files=lambda wildcards: studies.folder_digest(next(iter(study.of.values())).analysis_kept),
         values=parameters("tables"),
         label=label("tables"),
     shell:

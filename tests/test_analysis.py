@@ -58,6 +58,9 @@ def test_keep_replaces_the_same_seeds_and_leaves_the_others(study, tmp_path):
         analysis.keep(study, out)
     (study / "analysis").mkdir()
     (study / "analysis/metrics.csv").touch()
+    names = [path.name for path in analysis.finished(study)]
+    (study / "analysis/params.yaml").write_text(f"analysis_runs: {names}\n")
+    run(study / "rdg-s2igan-seed9", "S2IGAN", 9, {"mAP": 0.0})  # of an earlier study
     (study / "analysis/table.md").write_text("one")
     other = {
         "dataset": ["mini-birds", "mini-flowers", "mini-flowers"],
@@ -77,14 +80,33 @@ def test_keep_replaces_the_same_seeds_and_leaves_the_others(study, tmp_path):
     assert (pd.read_csv(out / "metrics.csv").dataset == "flowers7").sum() == 15
 
 
-def test_seeds_kept_from_elsewhere_join_if_their_data_are_the_same(study, tmp_path):
+def test_seeds_kept_from_elsewhere_join_if_they_were_made_alike(study, tmp_path):
     kept = tmp_path / "kept"
-    (study / "data-store-seed0/params.yaml").write_text("data_seed: 0\nrdg_lr: 1\n")
-    run(kept / "mini-flowers/rdg-s2igan-seed2", "S2IGAN", 2, {"mAP": 66.0})
-    (kept / "mini-flowers/rdg-s2igan-seed2/params.yaml").write_text("data_seed: 0\nrdg_lr: 2\n")
+    for folder in analysis.finished(study):
+        (folder / "params.yaml").write_text("{}\n")
+    other = kept / "mini-flowers/rdg-s2igan-seed2"
+    run(other, "S2IGAN", 2, {"mAP": 66.0})
+    (other / "params.yaml").write_text("rdg_sample_every: 500\ndevice: cpu\n")
     run(kept / "mini-flowers/rdg-s2igan-seed1", "S2IGAN", 1, {"mAP": 0.0})  # is here too
+    run(kept / "mini-flowers/rdg-s2igan-wo-rs-seed1", "S2IGAN w/o RS", 1, {"mAP": 0.0})  # a system that was not asked for
     joined = analysis.collect(analysis.with_kept(analysis.finished(study), kept, "mini-flowers"))
     assert sorted(joined[(joined.system == "S2IGAN") & (joined.metric == "mAP")].value) == [60, 64, 66]
-    (kept / "mini-flowers/rdg-s2igan-seed2/params.yaml").write_text("data_seed: 1\n")
-    with pytest.raises(BadInput, match="other data"):
-        analysis.with_kept(analysis.finished(study), kept, "mini-flowers")
+    assert "S2IGAN w/o RS" not in set(joined.system)
+    for fault in ("data_seed: 1\n", "rdg_steps: 5\n"):
+        (other / "params.yaml").write_text(fault)
+        with pytest.raises(BadInput, match="other settings or data"):
+            analysis.with_kept(analysis.finished(study), kept, "mini-flowers")
+
+
+def test_tables_are_kept_without_photographs(tmp_path):
+    tables, out = tmp_path / "results/mini/tables", tmp_path / "reference"
+    with pytest.raises(BadInput, match="study-full"):
+        analysis.keep_tables(tables, out)
+    tables.mkdir(parents=True)
+    (tables / "table1.md").write_text("one")
+    (tables / "params.yaml").write_text("analysis_datasets: [mini-birds, cub]\n")
+    with pytest.raises(BadInput, match="pictures of cub"):
+        analysis.keep_tables(tables, out)
+    (tables / "params.yaml").write_text("analysis_datasets: [mini-birds]\n")
+    analysis.keep_tables(tables, out)
+    assert [path.name for path in (out / "tables").iterdir()] == ["table1.md"]

@@ -71,6 +71,10 @@ def test_a_stage_reads_its_own_settings_only():
         other = settings.resolve(given)
         differ = {stage for stage in changed if settings.of_stage(base, stage) != settings.of_stage(other, stage)}
         assert differ == {owner}
+    # Only the text encoder reads the settings of the text encoder.
+    for system, reads in (("SEN", False), ("text encoder", True)):
+        plain, changed_text = (settings.resolve({"system": system, **given}) for given in ({}, {"sen_text_rnn_size": 7}))
+        assert (settings.of_stage(plain, "sen") != settings.of_stage(changed_text, "sen")) == reads
     # A speech encoder that learns with the generator makes SEN's settings RDG's own.
     learning, other = (settings.resolve({"system": "S2IGAN w/o SEN", **given}) for given in ({}, {"sen_lr": 0.1}))
     assert settings.of_stage(learning, "rdg") != settings.of_stage(other, "rdg")

@@ -59,6 +59,8 @@ def test_markdown_and_latex_hold_every_cell(table):
     text = tables.markdown(made)
     assert text.count("\n") == 2 + len(made) and "| S2IGAN w/o RS | 52.00 ± 1.73 | **21.00 ± 1.00** |" in text
     latex = tables.latex(made, "50 % of L_d")
+    headers = tables.latex(tables.claims(table), "claims")
+    assert r"95 \% interval" in headers and "95 % interval" not in headers
     assert r"\textbf{21.00 $\pm$ 1.00}" in latex and r"\textit{chance}" in latex and r"50 \% of L\_d" in latex
 
 

@@ -85,6 +85,20 @@ def test_the_folder_of_one_data_set_is_not_a_parameter_of_another():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["STUDY=mine"], "'study' is the experiment's own"),
+        (["data_naming=2"], "'data_naming' is the experiment's own"),
+        (["DATASETS=cub"], "dataset 'cub'"),
+    ],
+)
+def test_bad_input_to_the_experiment_on_the_distinctive_loss(words, said, capsys):
+    assert main(["distinctive", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and err.count("\n") == 1 and said in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
         (["DATASET=mini-bird"], "choose one of mini-birds, mini-flowers, cub, oxford, folder"),
         (["RDG_STEP=5"], "did you mean 'rdg_steps'"),
         (["RDG_STEPS=many"], "'rdg_steps' is 'many'"),
@@ -203,8 +217,9 @@ def test_first_run_shows_plain_lines_the_table_and_where_things_are(project):
     assert left == {"03_rdg.ipynb", "metrics.json", "params.yaml", "samples.png", "weights.safetensors"}
     kept = yaml.safe_load((run / "params.yaml").read_text())
     values = study.plan({}).of["mini-flowers"].model_copy(update={"system": "S2IGAN"})
-    expected = {**settings.of_stage(values, "data"), **settings.of_stage(values, "sen"), **settings.of_stage(values, "rdg")}
-    assert kept == expected | {"threads": 1, "device": "auto"}
+    read = {**settings.of_stage(values, "data"), **settings.of_stage(values, "sen"), **settings.of_stage(values, "rdg")}
+    assert kept == settings.read_up_to(values, "rdg") | {"threads": 1, "device": "auto"}
+    assert read.items() <= kept.items() and "sen_text_channels" in kept  # whatever a system reads is there
 
 
 def test_second_run_does_nothing_in_seconds(project):
@@ -223,6 +238,7 @@ def test_second_run_does_nothing_in_seconds(project):
     [
         (["rdg_lr=0.1"], [ANALYSIS, RDG]),
         (["sen_lr=0.1"], [ANALYSIS, RDG, SEN]),
+        (["sen_text_rnn_size=7"], []),  # no text is read here
         (["data_captions=1"], [ANALYSIS, "data mini-flowers", RDG, SEN]),
         (["SEEDS=0,1"], [ANALYSIS, RDG[:-1] + "1", SEN[:-1] + "1"]),
         (["SYSTEMS=S2IGAN,StackGAN-v2 (T2IG)"], [ANALYSIS, RDG.replace("s2igan", "stackgan-v2-t2ig"), TEXT]),

@@ -30,6 +30,7 @@ NAME is any parameter of lib/s2igan/settings.py, in any case, or one of
   PARAMS=file.yaml            further values, which those on the command line override
   CORES=2                     runs side by side; by default as many as there are cores
   DRY=1                       only list what would be run
+  TABLES=1                    end with the tables and figures over all systems (study-full does)
 A NAME without =value takes its value from the environment variable NAME.
 """
 
@@ -54,15 +55,22 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     of_distinctive.add_argument("given", metavar="NAME=value", nargs="*")
     of_keep = commands.add_parser("keep", help="copy what the README shows of finished studies to results/reference")
-    of_keep.add_argument("folder", nargs="+", metavar="FOLDER[=NAME]", help="results/<study>/<dataset>, and another name to keep it by")
+    of_keep.add_argument(
+        "folder", nargs="+", metavar="FOLDER[=NAME]",
+        help="results/<study>/<dataset>, =NAME to keep it by another name; or results/<study>/tables",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     try:
         if options.command == "keep":
-            from s2igan.analysis import keep  # imports torch, which the study's process need not
+            from s2igan.analysis import keep, keep_tables  # imports torch, which the study's process need not
 
             for word in options.folder:
                 folder, _, name = word.partition("=")
-                keep(Path(folder), find_root() / "results" / "reference", name)
+                reference = find_root() / "results" / "reference"
+                if Path(folder).name == "tables":
+                    keep_tables(Path(folder), reference)
+                else:
+                    keep(Path(folder), reference, name)
             return 0
         if options.command == "distinctive":
             return run_distinctive(options.given)
@@ -184,21 +192,43 @@ def run_study(words: list[str], full: bool) -> int:
 
 def run_distinctive(words: list[str]) -> int:
     """A study of SEN with and without L_d for each of study.CONDITIONS, then the notebook that puts them side by side."""
-    given = {"datasets": study.DEFAULTS_FULL["datasets"], "seeds": "0,1,2", **read_words(words)}
-    for condition, changes in study.CONDITIONS.items():
-        values = {**given, **changes, "study": study.condition_study(condition), "systems": "SEN,SEN w/o L_d"}
-        print(f"{condition}: {', '.join(f'{name}={value}' for name, value in changes.items()) or 'nothing changed'}", flush=True)
-        command = [sys.executable, "-m", "s2igan", "study", *(f"{name}={value}" for name, value in values.items())]
-        if status := subprocess.run(command, cwd=find_root()).returncode:
-            return status
+    given = read_words(words)
+    if "params" in given:
+        given = {**study.in_plural(settings.from_yaml(given.pop("params"))), **given}
+    if own := {"study", "systems", "tables", *(name for changes in study.CONDITIONS.values() for name in changes)} & set(given):
+        raise BadInput(f"parameter {sorted(own)[0]!r} is the experiment's own: leave it out")
+    dry = given.get("dry", "0")
+    given = {"datasets": study.DEFAULTS_FULL["datasets"], "seeds": study.DEFAULTS_FULL["seeds"], **given}
+    if others := [name for name in study.as_list(given["datasets"]) if name not in settings.EMBEDDED]:
+        raise BadInput(
+            f"dataset {others[0]!r}: its classes and captions cannot be made harder; choose some of {', '.join(settings.EMBEDDED)}"
+        )
     root = find_root()
     os.chdir(root)
+    folder, names = root / "results" / "distinctive" / "tables", ()
+
+    def train() -> int:
+        nonlocal names
+        for condition, changes in study.CONDITIONS.items():
+            values = {**given, **changes, "study": study.condition_study(condition), "systems": "SEN,SEN w/o L_d"}
+            plan = study.plan({name: value for name, value in values.items() if name not in ("dry", "cores")})
+            names = next(iter(plan.of.values())).analysis_runs
+            print(f"{condition}: {', '.join(f'{name}={value}' for name, value in changes.items()) or 'nothing changed'}", flush=True)
+            command = [sys.executable, "-m", "s2igan", "study", *(f"{name}={value}" for name, value in values.items())]
+            if status := subprocess.run(command).returncode:
+                return status
+        return 0
+
+    status = stoppable(train)
+    if status or str(dry).lower() not in ("", "0", "no", "false"):
+        return status
+    values = {"study": "distinctive", "preset": given.get("preset", "mini"), "analysis_datasets": study.as_list(given["datasets"]),
+              "analysis_runs": list(names)}  # fmt: skip
     notebook = Path("notebooks/05_distinctive_loss.ipynb")
-    out = root / "results" / "distinctive" / "tables" / notebook.name
-    preset = given.get("preset", "mini")
-    values = json.dumps({"study": "distinctive", "preset": preset, "analysis_datasets": study.as_list(given["datasets"])})
-    print(f"tables and figures: {out.parent}/", flush=True)
-    return run_notebook(argparse.Namespace(notebook=notebook, params=None, values=values, out=out, label="distinctive", parent=None))
+    print(f"tables and figures: {folder}/", flush=True)
+    return run_notebook(argparse.Namespace(
+        notebook=notebook, params=None, values=json.dumps(values), out=folder / notebook.name, label="distinctive", parent=None
+    ))  # fmt: skip
 
 
 def read_words(words: list[str]) -> dict[str, Any]:

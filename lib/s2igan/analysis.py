@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
-from s2igan import BadInput, embedded, rdg_training, runs, sen
+from s2igan import BadInput, embedded, rdg_training, runs, sen, speech
 from s2igan.backbone import attribute_targets, load_network
 from s2igan.data import Store, pad_mels
 from s2igan.rdg import Generator
@@ -70,21 +70,33 @@ def some_captions(store: Store, classes: int, each: int) -> np.ndarray:
 
 
 def with_kept(folders: list[Path], kept: Path, dataset: str) -> list[Path]:
-    """`folders` and, from `kept` (results/reference/runs), the runs of other seeds on the same data: figures of a study made in several
-    sittings, or on several machines. Raises BadInput for a kept run that was made on other data."""
+    """`folders` and, from `kept` (results/reference/runs), the runs of the same systems with other seeds: figures of a study made in
+    several sittings, or on several machines. Raises BadInput for one that was made with other settings or on other data."""
     if not (kept / dataset).is_dir():
         raise BadInput(f"analysis_kept: {kept / dataset} does not exist; it should be like results/reference/runs")
-    data = next(folder for folder in folders if folder.name.startswith("data-store"))
+    where = ("system", "seed", "study", "dataset", "data_dir")  # what may differ
 
-    def made_on(folder: Path) -> dict[str, object]:
-        values = of_stage(resolve(yaml.safe_load((folder / "params.yaml").read_text())), "data")
-        return {name: value for name, value in values.items() if name.startswith("data_")}
+    def made_with(folder: Path) -> dict[str, object]:
+        stage = folder.name.split("-")[0]
+        values = resolve(yaml.safe_load((folder / "params.yaml").read_text()))
+        values = values.model_copy(update={"system": runs.read_metrics(folder)["system"]})
+        found = {**of_stage(values, "data"), **(of_stage(values, stage) if stage in ("sen", "rdg") else {})}
+        return {name: value for name, value in found.items() if name not in where}
 
-    here = {folder.name for folder in folders}
-    others = [folder for folder in finished(kept / dataset) if folder.name not in here]
+    def system_of(folder: Path) -> str:
+        return folder.name.rpartition("-seed")[0]
+
+    here = {system_of(folder): folder for folder in folders}
+    names = {folder.name for folder in folders}
+    others = [f for f in finished(kept / dataset) if f.name not in names and system_of(f) in here and not f.name.startswith("data-")]
     for folder in others:
-        if made_on(folder) != made_on(data):
-            raise BadInput(f"analysis_kept: {folder} was made on other data than {data}: their figures cannot share a table")
+        if made_with(folder) != made_with(here[system_of(folder)]):
+            raise BadInput(f"analysis_kept: {folder} was made with other settings or data than {here[system_of(folder)]}: "
+                           "their figures cannot share a table")  # fmt: skip
+    stores = [folder for folder in (*folders, *finished(kept / dataset)) if folder.name.startswith("data-")]
+    prints = {runs.read_metrics(folder).get("fingerprint", "unknown") for folder in stores}
+    if len(prints - {"unknown"}) > 1:
+        raise BadInput(f"analysis_kept: the runs in {kept / dataset} were made on other pictures or speech than those of this study")
     return folders + others
 
 
@@ -105,16 +117,16 @@ def load_generator(settings: Settings, run: Path, store: Store, root: Path) -> t
     own = resolve(yaml.safe_load(path.read_text())) if path.is_file() else settings
     about = runs.read_metrics(run)
     if of_sen := RDG_SYSTEMS[about["system"]]["sen"]:
-        speech = load_file(run_dir(own, "sen", of_sen, about["seed"], root) / "embeddings.safetensors")["speech"]
-        speech = sen.standardised(speech, store)[0] if own.rdg_standardise else speech
+        heard = load_file(run_dir(own, "sen", of_sen, about["seed"], root) / "embeddings.safetensors")["speech"]
+        heard = sen.standardised(heard, store)[0] if own.rdg_standardise else heard
     else:  # the encoder learned in this run, and left its embeddings as the generator wants them
-        speech = load_file(run / "embeddings.safetensors")["speech"]
-    generator = rdg_training.make_generator(own.model_copy(update={"system": about["system"]}), speech.shape[1])
+        heard = load_file(run / "embeddings.safetensors")["speech"]
+    generator = rdg_training.make_generator(own.model_copy(update={"system": about["system"]}), heard.shape[1])
     generator.load_state_dict(load_file(run / "weights.safetensors"))
-    return generator.eval(), speech
+    return generator.eval(), heard
 
 
-def load_listener(settings: Settings, run: Path, store: Store, root: Path) -> Callable[[list[str], list[Tensor]], Tensor]:
+def load_listener(run: Path, store: Store, root: Path) -> Callable[[list[str], list[Tensor]], Tensor]:
     """What embeds new captions for an RDG run's generator: (texts, their log-mels [T_i, 40]) -> [N, speech_size].
 
     The text baseline reads the texts, every other system hears the log-mels.
@@ -147,10 +159,11 @@ def load_listener(settings: Settings, run: Path, store: Store, root: Path) -> Ca
     return listen
 
 
-def one_word_changed(store: Store, seed: int = 0) -> pd.DataFrame:
-    """Descriptions of the unseen classes of an embedded set that differ in one word: columns class, attribute, value, text.
+def one_word_changed(store: Store, settings: Settings, seed: int = 0) -> tuple[pd.DataFrame, list[Tensor]]:
+    """Descriptions of the unseen classes of an embedded set that differ in one word, and their log-mels [T_i, 40], the first voice's.
 
-    For each class and attribute one sentence that names it, said with every value that can be seen beside the class's other values.
+    For each class and attribute one sentence that names it, said with every value that can be seen beside the class's other values: a
+    table with columns class, attribute, value, text.
     """
     rows = []
     known, _ = attribute_targets(store)  # a small set need not hold every value
@@ -162,9 +175,13 @@ def one_word_changed(store: Store, seed: int = 0) -> pd.DataFrame:
                 if any(changed[a] == changed[b] != "none" for a, b in embedded.CONTRASTS[store.dataset] if name in (a, b)):
                     continue
                 rng = np.random.default_rng([seed, int(k), number])
-                text = embedded.describe(store.dataset, changed, rng, must=(name,))
+                text = embedded.describe(store.dataset, changed, rng, must=(name,), naming=settings.data_naming)
                 rows.append({"class": int(k), "attribute": name, "value": value, "text": text})
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    waveforms = speech.speak(list(table.text), settings.data_voices[0], words_per_minute=settings.data_words_per_minute)
+    if settings.data_noise_db is not None:
+        waveforms = [speech.with_noise(waveform, settings.data_noise_db, row) for row, waveform in enumerate(waveforms)]
+    return table, [speech.log_mel(waveform) for waveform in waveforms]
 
 
 def follows(changed: pd.DataFrame, store: Store, seen: dict[str, np.ndarray]) -> np.ndarray:
@@ -176,8 +193,8 @@ def follows(changed: pd.DataFrame, store: Store, seen: dict[str, np.ndarray]) ->
 
 def one_word_chance(dataset: str, changed: pd.DataFrame) -> pd.Series:
     """Of the sentences of `one_word_changed`, per attribute, how often a guess among the values said there is right, in percent."""
-    said = changed.groupby(["attribute", "class"], sort=False).size()
-    chance = 100 * (said * (1 / said)).groupby("attribute").sum() / said.groupby("attribute").sum()
+    # Of each sentence's variants a guess gets one right.
+    chance = 100 * changed.groupby("attribute")["class"].nunique() / changed.groupby("attribute").size()
     chance.index = pd.MultiIndex.from_product([[dataset], chance.index], names=["data set", "attribute"])
     return chance
 
@@ -197,15 +214,15 @@ def markdown_table(table: pd.DataFrame) -> str:
         return [" | ".join(["", *line, ""]).strip() for line in (header, ["---", *["---:"] * (len(header) - 1)], *body)]
 
     present = set(table.system)
-    lines: list[str] = []
+    lines: list[str] = []  # the text baseline is found by and painted from what is written, as its name says
     if body := [[s, cell(s, "mAP"), cell(s, "mAP released"), cell(s, "mAP chance")] for s in SEN_SYSTEMS if s in present]:
-        lines += [*rows(["speech retrieves images", "mAP", "one query a class", "chance"], body), ""]
+        lines += [*rows(["descriptions retrieve images", "mAP", "one query a class", "chance"], body), ""]
     metrics = ["mAP", "FID", "KID", "IS"]
     if body := [[s, *(cell(s, m) for m in metrics)] for s in RDG_SYSTEMS if s in present]:
         floors = {"real images, one half against the other": "real", "chance": "chance", "training classes' images": "training"}
         for name, suffix in floors.items():
             body.append([f"*{name}*", *(cell("real", f"{m} {suffix}") for m in metrics)])
-        lines += rows(["generated from speech", *metrics], body)
+        lines += rows(["images from descriptions", *metrics], body)
     return "\n".join(lines).strip() + "\n"
 
 
@@ -227,7 +244,7 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
     """What the README shows of a finished study on one data set, and what its numbers are traced by.
 
     `metrics.csv` takes its rows, in place of those of the same data set, system and seed; `runs/<dataset>/<run>/` gets each run's settings,
-    metrics and log; of the embedded sets, analysis, tables and figures are copied too (others' show pictures that are not ours to pass on).
+    metrics and log; of the embedded sets the analysis' figures are copied too (others' show pictures that are not ours to pass on).
 
     Args: study: folder `results/<study>/<dataset>`. dataset: another name for it in `out`.
     Raises: BadInput for a folder without an analysis.
@@ -235,7 +252,8 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
     if not (study / "analysis" / "metrics.csv").is_file():
         raise BadInput(f"{study} has no analysis/metrics.csv: run `make study` first")
     dataset = dataset or study.name
-    folders = finished(study)
+    asked = yaml.safe_load((study / "analysis" / "params.yaml").read_text()).get("analysis_runs", ())
+    folders = finished(study, asked)  # not what an earlier study left beside them
     for run in folders:
         target = out / "runs" / dataset / run.name
         target.mkdir(parents=True, exist_ok=True)
@@ -253,7 +271,22 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
     with runs.replacing(out / "metrics.csv") as temporary:
         table.to_csv(temporary, index=False)
     if study.name in EMBEDDED:
-        for source, name in ((study / "analysis", dataset), (study.parent / "tables", "tables")):
-            if source.is_dir():
-                shutil.rmtree(out / name, ignore_errors=True)
-                shutil.copytree(source, out / name, ignore=shutil.ignore_patterns("metrics.csv", "params.yaml", ".*"))
+        _copy_figures(study / "analysis", out / dataset)
+
+
+def keep_tables(tables: Path, out: Path) -> None:
+    """Tables and figures over all systems, from `results/<study>/tables`; in `out` they take the place of those of the same name.
+
+    Raises: BadInput for a folder without them, and where they show pictures of a data set that is not embedded.
+    """
+    if not (tables / "table1.md").is_file():
+        raise BadInput(f"{tables} has no table1.md: run `make study-full` first")
+    datasets = yaml.safe_load((tables / "params.yaml").read_text()).get("analysis_datasets", ())
+    if others := [name for name in datasets if name not in EMBEDDED]:
+        raise BadInput(f"{tables} shows pictures of {others[0]}, which are not ours to pass on: make tables of the embedded sets alone")
+    _copy_figures(tables, out / tables.name)
+
+
+def _copy_figures(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("metrics.csv", "params.yaml", ".*"))

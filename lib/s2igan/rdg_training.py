@@ -120,7 +120,7 @@ def train_step(
         update([optimisers[f"discriminator{i}"]], loss)
         report[f"D{sizes[i]}"] = loss.detach()
 
-    # 3. RS: tell (real, real), (real, similar), (real, fake) and (real, wrong) apart. The IED sees each image once;
+    # 3. RS: tell (real, real), (real, similar), (real, fake) and (real, wrong) apart. The IED sees each image once here;
     #    the fake's embedding keeps its graph for phase 4.
     if nets.supervisor is not None:
         with torch.no_grad(), autocast():
@@ -238,7 +238,7 @@ def train_rdg(
         name: torch.optim.Adam(part.parameters(), rates[name], settings.rdg_betas, fused=True) for name, part in nets.trained().items()
     }
     parts = {**nets.trained(), "average": nets.average}
-    if learns:  # as 02_sen trains it
+    if learns:  # Adam as in 02_sen; its rate falls as RDG's do
         rates["SEN"] = settings.sen_lr
         learning = [p for p in net.parameters() if p.requires_grad]
         optimisers["SEN"] = torch.optim.Adam(learning, settings.sen_lr, settings.sen_betas, weight_decay=settings.sen_weight_decay)

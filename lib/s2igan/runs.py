@@ -138,12 +138,14 @@ def provenance(settings: Settings, stage: str, system: str = "") -> dict[str, An
 
 
 def write_metrics(
-    run_dir: str | Path, metrics: list[dict[str, Any]], settings: Settings, stage: str, system: str = "", started: float | None = None
-) -> None:
+    run_dir: str | Path, metrics: list[dict[str, Any]], settings: Settings, stage: str, system: str = "", started: float | None = None,
+    **more: str,
+) -> None:  # fmt: skip
     """Writes metrics.json (provenance and `metrics`, each {metric, value, n, split, ...}), timing.json and params.yaml.
 
     `started` is the time.time() at which the run began. Seconds differ between equal runs, so they have a file of their own and
-    metrics.json can be compared byte for byte. Write everything else first: a run with metrics.json counts as finished.
+    metrics.json can be compared byte for byte. `more` is kept beside the provenance. Write everything else first: a run with
+    metrics.json counts as finished.
     """
     for row in metrics:
         missing = {"metric", "value", "n", "split"} - row.keys()
@@ -156,7 +158,7 @@ def write_metrics(
     if started is not None:
         timing["seconds"] = round(now - started, 1)
     write_json(Path(run_dir) / "timing.json", timing)
-    write_json(Path(run_dir) / "metrics.json", {**provenance(settings, stage, system), "metrics": metrics})
+    write_json(Path(run_dir) / "metrics.json", {**provenance(settings, stage, system), **more, "metrics": metrics})
 
 
 def read_metrics(run_dir: str | Path) -> dict[str, Any]:

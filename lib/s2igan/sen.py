@@ -156,7 +156,7 @@ class SEN(nn.Module):
 
 
 def fresh_sen(settings: Settings, store: Store, backbone: nn.Module) -> SEN:
-    """An untrained SEN, its weights seeded by the run's seed alone, so that systems that share a seed start alike."""
+    """An untrained SEN, its weights seeded by the run's seed alone, so that with and without L_d start alike."""
     runs.seed_everything(settings.seed, "sen")
     return SEN(settings, backbone, int(training_targets(store).max()) + 1)
 

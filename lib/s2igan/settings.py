@@ -253,11 +253,31 @@ def of_stage(settings: Settings, stage: str) -> dict[str, Any]:
         common += ["system", "seed", "precision"]
     if stage in ("sen", "rdg"):
         common += ["data_image_size", "data_flip"]
-    values = settings.model_dump(mode="json")
-    prefixes = _STAGE_PREFIXES[stage]
+    prefixes, without = _STAGE_PREFIXES[stage], ()
+    if stage == "sen":
+        text = SEN_SYSTEMS.get(settings.system, {}).get("text")
+        without = ("sen_conv_channels", "sen_attention_size") if text else ("sen_text_",)
     if stage == "rdg" and settings.system in RDG_SYSTEMS and RDG_SYSTEMS[settings.system]["sen"] is None:
-        prefixes += ("sen_",)  # its speech encoder learns in this very run
-    return {name: value for name, value in values.items() if name in common or name.startswith(prefixes)}
+        # Its speech encoder learns in this very run, at RDG's pace.
+        common += [f"sen_{name}" for name in ("conv_channels", "gru_size", "attention_size", "lr", "betas", "weight_decay", "scale")]
+    return {name: value for name, value in _dump(settings, (*common, *prefixes)).items() if not name.startswith(tuple(without))}
+
+
+def read_up_to(settings: Settings, stage: str) -> dict[str, Any]:
+    """All settings that a stage or any before it may read, whatever the system."""
+    if stage == "tables":
+        return of_stage(settings, stage)
+    names = ["preset", "study", "dataset", "data_dir"] + (["system", "seed", "precision"] if stage in ("sen", "rdg") else [])
+    order = list(_STAGE_PREFIXES)
+    for name in order[: order.index(stage) + 1]:
+        names += _STAGE_PREFIXES[name]
+    return _dump(settings, tuple(names))
+
+
+def _dump(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
+    """The settings of these names; a name that ends in _ stands for all that begin with it."""
+    whole, prefixes = {name for name in names if not name.endswith("_")}, tuple(name for name in names if name.endswith("_"))
+    return {name: value for name, value in settings.model_dump(mode="json").items() if name in whole or name.startswith(prefixes)}
 
 
 def identity(settings: Settings, stage: str) -> dict[str, Any]:

@@ -111,17 +111,7 @@ def check_folders(study: Study) -> None:
 
 def notebook_parameters(values: Settings, stage: str, threads: int = 1) -> dict[str, Any]:
     """What a stage's notebook is given and params.yaml keeps: all settings that it or a stage before it reads, and where it runs."""
-    stages = {
-        "data": ["data"],
-        "sen": ["data", "sen"],
-        "rdg": ["data", "sen", "rdg"],
-        "analysis": ["data", "sen", "rdg", "analysis"],
-        "tables": ["tables"],
-    }
-    resolved: dict[str, Any] = {}
-    for name in stages[stage]:
-        resolved.update(settings.of_stage(values, name))
-    return {**resolved, "threads": threads, "device": values.device}
+    return {**settings.read_up_to(values, stage), "threads": threads, "device": values.device}
 
 
 def runs_with_other_settings(study: Study, root: Path) -> list[Path]:
