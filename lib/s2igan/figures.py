@@ -46,7 +46,7 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str] = 
     axis.grid(False)
     if labels:
         step = sheet.shape[0] / len(rows)
-        axis.set_yticks([(i + 0.5) * step for i in range(len(rows))], labels, fontsize=8)
+        axis.set_yticks([(i + 0.5) * step for i in range(len(rows))], [textwrap.fill(label, 48) for label in labels], fontsize=8)
     for spine in axis.spines.values():
         spine.set_visible(False)
     return figure
