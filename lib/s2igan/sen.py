@@ -261,12 +261,14 @@ def train_sen(settings: Settings, store: Store, backbone: nn.Module, features: T
     Returns: the network with the best validation mAP, in eval mode, on the CPU.
     Raises: BadInput when the text encoder is asked for and a caption has no text; RuntimeError when the loss is not finite.
     """
-    distinctive = SEN_SYSTEMS[settings.system]["distinctive"]
-    if SEN_SYSTEMS[settings.system]["text"] and not all(store.caption_text):
+    distinctive, text = (SEN_SYSTEMS[settings.system][name] for name in ("distinctive", "text"))
+    if text and not all(store.caption_text):
         raise BadInput(f"dataset {store.dataset!r} has recordings without their texts: {settings.system!r} has nothing to read there")
     device = runs.pick_device(settings)
     train_images = store.images_of("train")
-    steps = training_steps(settings.sen_steps, settings.sen_epochs, len(train_images), settings.sen_batch)
+    steps = training_steps(
+        settings.sen_text_steps if text else settings.sen_steps, settings.sen_epochs, len(train_images), settings.sen_batch
+    )
     per_epoch = len(train_images) // settings.sen_batch
     target = training_targets(store)
 

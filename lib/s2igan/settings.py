@@ -90,6 +90,7 @@ class Settings(BaseModel):
     sen_attention_size: Count = 128
     sen_text_channels: tuple[Count, Count, Count] = (128, 128, 128)  # of the text baseline's char-CNN-RNN
     sen_text_rnn_size: Count = 128
+    sen_text_steps: int | None = Field(500, ge=1)  # of the text encoder, which learns to spell first; None: sen_epochs decides
     sen_steps: int | None = Field(150, ge=1)  # None: sen_epochs decides
     sen_epochs: Count = 150
     sen_batch: Annotated[int, Field(ge=2)] = 64
@@ -140,7 +141,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "data_image_size": 64, "data_crop_from": 76, "data_captions": 10, "data_backbone_steps": 2000,
         "sen_gru_size": 256, "sen_text_channels": (256, 256, 256), "sen_text_rnn_size": 256,
-        "sen_steps": 3000, "sen_batch": 128, "sen_validate_every": 300,
+        "sen_steps": 3000, "sen_text_steps": 6000, "sen_batch": 128, "sen_validate_every": 300,
         "rdg_width": 64, "rdg_discriminator_width": 32, "rdg_condition_size": 128, "rdg_noise_size": 100,
         "rdg_kl_weight": 2.0, "rdg_steps": 20_000, "rdg_batch": 64, "rdg_lr": 2e-4, "rdg_critic_lr": 2e-4,
         "rdg_betas": (0.5, 0.999), "rdg_sample_every": 2000, "rdg_checkpoint_every": 1000,
@@ -148,7 +149,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "data_image_size": 256, "data_crop_from": 304, "data_captions": 10, "data_backbone": "inception",
         "sen_gru_size": 512, "sen_text_channels": (384, 512, 256), "sen_text_rnn_size": 256,
-        "sen_steps": None, "sen_batch": 128, "sen_lr_decay": "step", "sen_validate_every": 500,
+        "sen_steps": None, "sen_text_steps": None, "sen_batch": 128, "sen_lr_decay": "step", "sen_validate_every": 500,
         "rdg_width": 64, "rdg_discriminator_width": 64, "rdg_condition_size": 128, "rdg_noise_size": 100, "rdg_standardise": False,
         "rdg_ema_warmup": False, "rdg_kl_weight": 2.0, "rdg_steps": None, "rdg_batch": 24, "rdg_lr": 2e-4,
         "rdg_critic_lr": 2e-4, "rdg_betas": (0.5, 0.999), "rdg_lr_decay": "none", "rdg_sample_every": 5000, "rdg_checkpoint_every": 1000,
@@ -256,7 +257,7 @@ def of_stage(settings: Settings, stage: str) -> dict[str, Any]:
     prefixes, without = _STAGE_PREFIXES[stage], ()
     if stage == "sen":
         text = SEN_SYSTEMS.get(settings.system, {}).get("text")
-        without = ("sen_conv_channels", "sen_attention_size") if text else ("sen_text_",)
+        without = ("sen_conv_channels", "sen_attention_size", "sen_steps") if text else ("sen_text_",)
     if stage == "rdg" and settings.system in RDG_SYSTEMS and RDG_SYSTEMS[settings.system]["sen"] is None:
         # Its speech encoder learns in this very run, at RDG's pace.
         common += [f"sen_{name}" for name in ("conv_channels", "gru_size", "attention_size", "lr", "betas", "weight_decay", "scale")]
