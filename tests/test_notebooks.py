@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TOY = {
     "data_classes": 20, "data_images_per_class": 4, "data_unseen_images": 4, "data_captions": 1, "data_backbone_steps": 5,
-    "data_backbone_batch": 16, "sen_steps": 4, "sen_text_steps": 4, "sen_batch": 8, "sen_gru_size": 8, "sen_validate_every": 2, "rdg_steps": 24, "rdg_batch": 8,
+    "data_backbone_batch": 16, "sen_steps": 4, "sen_text_steps": 4, "sen_batch": 8, "sen_gru_size": 8,
+    "sen_validate_every": 2, "rdg_steps": 24,
+    "rdg_batch": 8,
     "rdg_width": 8, "rdg_discriminator_width": 4, "rdg_log_every": 4, "rdg_checkpoint_every": 4, "rdg_sample_every": 12, "eval_splits": 2,
 }  # fmt: skip
 

@@ -13,7 +13,8 @@ from s2igan.settings import RDG_SYSTEMS, resolve, slug
 
 TINY = {
     "data_classes": 20, "data_images_per_class": 3, "data_unseen_images": 5, "data_captions": 1, "data_voices": "en-us", "sen_gru_size": 8,
-    "sen_steps": 6, "sen_text_steps": 6, "sen_batch": 8, "sen_validate_every": 2, "rdg_width": 8, "rdg_discriminator_width": 4, "rdg_steps": 6, "rdg_batch": 8,
+    "sen_steps": 6, "sen_text_steps": 6, "sen_batch": 8, "sen_validate_every": 2,
+    "rdg_width": 8, "rdg_discriminator_width": 4, "rdg_steps": 6, "rdg_batch": 8,
     "rdg_log_every": 2, "rdg_checkpoint_every": 2, "rdg_sample_every": 4, "eval_splits": 2, "device": "cpu",
 }  # fmt: skip
 
