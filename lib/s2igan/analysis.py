@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -288,5 +289,14 @@ def keep_tables(tables: Path, out: Path) -> None:
 
 
 def _copy_figures(source: Path, target: Path) -> None:
+    """Copies all but what `keep` has elsewhere, PNGs of plots that are there as SVG, and the paths of this machine in notebooks."""
+    twins = [path.with_suffix(".png").name for path in source.glob("*.svg")]
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("metrics.csv", "params.yaml", ".*"))
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("metrics.csv", "params.yaml", "timing.json", ".*", *twins))
+    for path in target.glob("*.ipynb"):
+        notebook = json.loads(path.read_text())
+        of_papermill = notebook["metadata"].get("papermill", {})
+        for name in ("input_path", "output_path"):
+            if name in of_papermill:
+                of_papermill[name] = Path(of_papermill[name]).name
+        path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")

@@ -24,7 +24,7 @@ def save(figure: Figure, path: str | Path, vector: bool = True) -> None:
     """Write a figure as `path`.png, and as `path`.svg too where it is a plot and not pictures. Equal figures give equal bytes."""
     for suffix in (".png", ".svg") if vector else (".png",):
         with replacing(Path(path).with_suffix(suffix)) as temporary:
-            figure.savefig(temporary, bbox_inches="tight", dpi=150, metadata={"Date": None} if suffix == ".svg" else None)
+            figure.savefig(temporary, bbox_inches="tight", dpi=150 if vector else 90, metadata={"Date": None} if suffix == ".svg" else None)
 
 
 def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 1) -> np.ndarray:
