@@ -272,7 +272,7 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
     with runs.replacing(out / "metrics.csv") as temporary:
         table.to_csv(temporary, index=False)
     if study.name in EMBEDDED:
-        _copy_figures(study / "analysis", out / dataset)
+        _copy_figures(study / "analysis", out / dataset, "samples.*", "tsne.*")  # its notebook, and the tables' figures, show these
 
 
 def keep_tables(tables: Path, out: Path) -> None:
@@ -288,11 +288,11 @@ def keep_tables(tables: Path, out: Path) -> None:
     _copy_figures(tables, out / tables.name)
 
 
-def _copy_figures(source: Path, target: Path) -> None:
+def _copy_figures(source: Path, target: Path, *without: str) -> None:
     """Copies all but what `keep` has elsewhere, PNGs of plots that are there as SVG, and the paths of this machine in notebooks."""
     twins = [path.with_suffix(".png").name for path in source.glob("*.svg")]
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("metrics.csv", "params.yaml", "timing.json", ".*", *twins))
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("metrics.csv", "params.yaml", "timing.json", ".*", *twins, *without))
     for path in target.glob("*.ipynb"):
         notebook = json.loads(path.read_text())
         of_papermill = notebook["metadata"].get("papermill", {})
