@@ -104,7 +104,6 @@ def test_lengths_and_learning_rates():
         training_steps(None, 150, 100, 128)
     assert lr_factor("step", 0, 1, 49) == 1.0 and lr_factor("step", 0, 1, 50) == pytest.approx(0.1)
     assert [lr_factor("linear", s, 100, 0) for s in (0, 50, 75)] == [1.0, 1.0, 0.5]
-    assert lr_factor("none", 99, 100, 0) == 1.0
 
 
 def test_an_epoch_holds_every_image_once_with_its_own_caption():

@@ -106,7 +106,7 @@ def test_odd_values_get_one_line_too(given, said):
 
 
 def test_every_preset_resolves_and_numbers_may_come_as_text():
-    assert settings.resolve({"preset": "paper"}).rdg_kl_weight == 2.0 and settings.resolve({"preset": "paper"}).rdg_lr_decay == "none"
+    assert settings.resolve({"preset": "paper"}).rdg_kl_weight == 2.0 and settings.resolve({"preset": "paper"}).rdg_condition_size == 128
     assert settings.resolve({"preset": "small"}).data_image_size == 64
     assert settings.resolve({"data_image_size": "16", "rdg_stages": "2"}).data_image_size == 16
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from s2igan import losses, runs
 from s2igan.data import Store, augment, pyramid
 from s2igan.rdg import Discriminator, Generator, RelationSupervisor
-from s2igan.sen import SEN, caption_batch, embed_captions, epoch_batches, lr_factor, sen_losses, training_steps, training_targets
+from s2igan.sen import SEN, caption_batch, embed_captions, epoch_batches, sen_losses, training_steps, training_targets
 from s2igan.settings import RDG_SYSTEMS, Settings, identity
 
 
@@ -233,13 +233,15 @@ def train_rdg(
     net = net.to(device)
     nets = build(settings, net.images.linear.out_features, net if learns else None)
     speech = None if learns else speech.to(device)
-    rates = {name: settings.rdg_lr if name == "generator" else settings.rdg_critic_lr for name in nets.trained()}
+    # At constant rates (paper): towards a rate of zero a short training ends mottled, while its average over a steady one is clean.
     optimisers: dict[str, torch.optim.Optimizer] = {
-        name: torch.optim.Adam(part.parameters(), rates[name], settings.rdg_betas, fused=True) for name, part in nets.trained().items()
+        name: torch.optim.Adam(
+            part.parameters(), settings.rdg_lr if name == "generator" else settings.rdg_critic_lr, settings.rdg_betas, fused=True
+        )
+        for name, part in nets.trained().items()
     }
     parts = {**nets.trained(), "average": nets.average}
-    if learns:  # Adam as in 02_sen; its rate falls as RDG's do
-        rates["SEN"] = settings.sen_lr
+    if learns:  # Adam as in 02_sen, at a constant rate
         learning = [p for p in net.parameters() if p.requires_grad]
         optimisers["SEN"] = torch.optim.Adam(learning, settings.sen_lr, settings.sen_betas, weight_decay=settings.sen_weight_decay)
         parts |= {"hearing": nets.hearing, "hearing average": nets.hearing_average, "IED": net.images.linear, "classifier": net.classifier}
@@ -274,10 +276,6 @@ def train_rdg(
         rng = np.random.default_rng([settings.seed, 5, step])
         torch.manual_seed(int(rng.integers(2**63)))
         similar, wrong = draw_images(store, chosen, rng, by_class)
-        for name, optimiser in optimisers.items():
-            for group in optimiser.param_groups:
-                group["lr"] = rates[name] * lr_factor(settings.rdg_lr_decay, step, steps, epoch)
-
         noise = torch.randn(len(chosen), settings.rdg_noise_size, device=device)
         real, similar, wrong = picture(chosen, rng), picture(similar, rng), picture(wrong, rng)
         sen_loss = None

@@ -365,7 +365,7 @@ def evaluate_sen(net: SEN, store: Store, features: Tensor, speech: Tensor) -> li
 
 
 def lr_factor(decay: str, step: int, steps: int, epoch: int) -> float:
-    """Learning rate against its start: released, x0.1 every 50 epochs; linear, falling to zero from half-way; none, constant."""
+    """Learning rate against its start: released ("step"), x0.1 every 50 epochs; linear, falling to zero from half-way."""
     if decay == "step":
         return 0.1 ** (epoch // 50)
-    return min(1.0, 2 * (1 - step / steps)) if decay == "linear" else 1.0
+    return min(1.0, 2 * (1 - step / steps))
