@@ -222,6 +222,26 @@ def test_moving_average():
     assert torch.allclose(average.weight, expected)
 
 
+@pytest.mark.parametrize("system", ["S2IGAN", "S2IGAN end-to-end"])
+def test_the_average_is_normalised_by_statistics_of_its_own(world, tmp_path, system):
+    nets = rdg_training.build(settings_for(system), 16, sen.fresh_sen(settings_for(system), world.store, world.backbone)
+                              if system == "S2IGAN end-to-end" else None)  # fmt: skip
+    speech = torch.randn(len(world.store.caption_image), 16) if nets.hearing is None else None
+    norm, seen = nets.average.first.norm, []
+    norm.running_mean.fill_(100.0)  # of a network long gone
+    state = torch.get_rng_state()
+    rdg_training.settle(nets, world.store, speech)
+    assert torch.equal(state, torch.get_rng_state())  # the training beside it goes on as if nothing had been
+    assert not any(part.training for part in nets.average.modules())
+    norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    captions = torch.as_tensor(world.store.captions_of("train")).repeat(20)
+    embedding = (rdg_training.embeddings(nets, world.store) if speech is None else speech)[captions]
+    with torch.no_grad():
+        nets.average(torch.randn(len(captions), nets.average.noise_size), embedding)
+    assert torch.allclose(seen[0].mean(0), norm.bias, atol=0.2)
+    assert torch.allclose(seen[0].std(0), norm.weight, atol=0.2)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_checkpoint(world, tmp_path, monkeypatch):
     monkeypatch.setattr(rdg_training.losses, "kl_loss", lambda mu, logvar: mu.sum() * float("nan"))
     with pytest.raises(RuntimeError, match=r"not finite.*checkpoints"):

@@ -166,11 +166,40 @@ def update(optimisers: list[torch.optim.Optimizer], loss: Tensor) -> None:
 
 @torch.no_grad()
 def update_average(average: nn.Module, live: nn.Module, decay: float) -> None:
-    """5. Moving average of G's parameters; BatchNorm statistics are copied, being averages already."""
+    """5. Moving average of G's parameters. The average's BatchNorm statistics are its own: see `settle`."""
     for a, p in zip(average.parameters(), live.parameters(), strict=True):
         a.lerp_(p, 1 - decay)
-    for a, b in zip(average.buffers(), live.buffers(), strict=True):
-        a.copy_(b)
+
+
+@torch.no_grad()
+def settle(nets: Nets, store: Store, speech: Tensor | None, batches: int = 20, size: int = 64) -> None:
+    """Measure the BatchNorm statistics of the moving averages, over `batches` batches of `size` training captions.
+
+    Those of the live networks do not fit: averaged weights vary less, and would draw dull images. (The released code draws in train mode,
+    with the statistics of each batch.) It has random numbers of its own, so that training goes on as if it had not been called.
+
+    Args: speech: embeddings of all captions, [M, D]; None where the speech encoder learns here.
+    """
+    parts = [nets.average] if nets.hearing_average is None else [nets.average, nets.hearing_average]
+    norms = [module for part in parts for module in part.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over the batches
+        norm.train()
+    device = next(nets.average.parameters()).device
+    captions, rng = store.captions_of("train"), np.random.default_rng(0)
+    random = torch.Generator().manual_seed(0)
+    for _ in range(batches):
+        chosen = rng.choice(captions, size)
+        if speech is None:
+            heard, lengths = caption_batch(nets.hearing_average.encoder, store, chosen)
+            embedding = nets.hearing_average(heard.to(device), lengths)
+        else:
+            embedding = speech[torch.as_tensor(chosen)]
+        noise, eps = (torch.randn(size, n, generator=random).to(device) for n in (nets.average.noise_size, nets.average.condition_size))
+        nets.average(noise, embedding, eps)
+    for norm in norms:
+        norm.eval()
 
 
 def plan_epoch(settings: Settings, store: Store, images: np.ndarray, epoch: int, by_length: bool) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -308,14 +337,16 @@ def train_rdg(
             if not all(np.isfinite(value) for value in means.values()):
                 raise RuntimeError(f"a loss is not finite before step {done} ({means}): the last checkpoint in {checkpoints} is good")
             if watch is not None and (done % settings.rdg_sample_every == 0 or last):
+                settle(nets, store, speech)
                 means |= watch(nets.average, embeddings(nets, store, "val") if learns else speech, done)
             log(done, **means)
             sums, logged = {}, done
         if saving:
             runs.save_checkpoint(checkpoints, done, {name: part.state_dict() for name, part in parts.items()}, mark)
-    nets.average.cpu().eval()
+    settle(nets, store, speech)
+    nets.average.cpu()
     if learns:
-        nets.hearing_average.cpu().eval()
+        nets.hearing_average.cpu()
     return nets
 
 
