@@ -9,7 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-import s2igan
 from s2igan import BadInput
 from s2igan import study as studies
 from s2igan.settings import RDG_SYSTEMS, SEN_SYSTEMS, of_stage, slug
@@ -27,17 +26,7 @@ RDG = RESULTS + "/rdg-{system}-seed{seed}"
 TABLES = f"results/{study.name}/tables"
 TEXT = RESULTS + "/sen-{system,text-encoder}-seed{seed}"
 BY_SLUG = {slug(system): system for system in [*SEN_SYSTEMS, *RDG_SYSTEMS]}
-LIBRARY = Path(s2igan.__file__).parent
 PYTHON, PROCESS = sys.executable, os.getpid()
-
-# The modules whose code decides a stage's numbers. A change in any of them reruns the stage; figures.py only draws.
-MODULES = {
-    "data": ["data", "embedded", "speech", "backbone"],
-    "sen": ["data", "backbone", "sen", "text", "losses", "metrics"],
-    "rdg": ["data", "backbone", "rdg", "rdg_training", "losses", "sen", "text", "metrics", "evaluate", "embedded"],
-    "analysis": ["data", "metrics", "analysis", "figures"],
-    "tables": ["data", "metrics", "analysis", "figures", "tables", "evaluate", "embedded", "speech"],
-}
 
 
 def settings_of(wildcards):
@@ -62,7 +51,7 @@ def parameters(stage):
 
 def source(stage, notebook):
     """A rule's `source`: a digest of its code."""
-    return studies.source_digest(Path(notebook), [LIBRARY / f"{name}.py" for name in MODULES[stage]])
+    return studies.source_digest(studies.MODULES[stage], Path(notebook))
 
 
 def label(stage):

@@ -13,6 +13,7 @@ def run(folder, system, seed, values, dataset="mini-flowers"):
     about = {"dataset": dataset, "preset": "mini", "system": system, "seed": seed, "commit": "abc"}
     rows = [{"metric": metric, "value": value, "n": 10, "split": "test"} for metric, value in values.items()]
     (folder / "metrics.json").write_text(json.dumps({**about, "metrics": rows}))
+    (folder / "params.yaml").write_text("{}\n")
 
 
 @pytest.fixture
@@ -57,9 +58,8 @@ def test_keep_replaces_the_same_seeds_and_leaves_the_others(study, tmp_path):
     with pytest.raises(BadInput, match="run `make study` first"):
         analysis.keep(study, out)
     (study / "analysis").mkdir()
-    (study / "analysis/metrics.csv").touch()
-    names = [path.name for path in analysis.finished(study)]
-    (study / "analysis/params.yaml").write_text(f"analysis_runs: {names}\n")
+    pd.DataFrame({"run": [path.name for path in analysis.finished(study)]}).to_csv(study / "analysis/runs.csv")
+    (study / "rdg-s2igan-seed1/params.yaml").write_text("dataset: cub\ndata_dir: /home/somebody/birds\n")
     run(study / "rdg-s2igan-seed9", "S2IGAN", 9, {"mAP": 0.0})  # of an earlier study
     (study / "analysis/table.md").write_text("one")
     other = {
@@ -76,14 +76,13 @@ def test_keep_replaces_the_same_seeds_and_leaves_the_others(study, tmp_path):
     assert len(kept) == 15 + 2 and list(kept[kept.value == 1.0].seed) == [0, 5]  # the other data set's, and the other seed's
     assert (out / "mini-flowers/table.md").read_text() == "one"
     assert (out / "runs/mini-flowers/rdg-s2igan-seed1/metrics.json").is_file()
+    assert (out / "runs/mini-flowers/rdg-s2igan-seed1/params.yaml").read_text() == "dataset: cub\ndata_dir: birds\n"
     analysis.keep(study, out, "flowers7")
     assert (pd.read_csv(out / "metrics.csv").dataset == "flowers7").sum() == 15
 
 
 def test_seeds_kept_from_elsewhere_join_if_they_were_made_alike(study, tmp_path):
     kept = tmp_path / "kept"
-    for folder in analysis.finished(study):
-        (folder / "params.yaml").write_text("{}\n")
     other = kept / "mini-flowers/rdg-s2igan-seed2"
     run(other, "S2IGAN", 2, {"mAP": 66.0})
     (other / "params.yaml").write_text("rdg_sample_every: 500\ndevice: cpu\n")
@@ -92,10 +91,16 @@ def test_seeds_kept_from_elsewhere_join_if_they_were_made_alike(study, tmp_path)
     joined = analysis.collect(analysis.with_kept(analysis.finished(study), kept, "mini-flowers"))
     assert sorted(joined[(joined.system == "S2IGAN") & (joined.metric == "mAP")].value) == [60, 64, 66]
     assert "S2IGAN w/o RS" not in set(joined.system)
-    for fault in ("data_seed: 1\n", "rdg_steps: 5\n"):
+    faults = {"data_seed: 1\n": "other settings or data", "rdg_steps: 5\n": "other settings or data", "rdg_sets: 5\n": "cannot be compared"}
+    for fault, said in faults.items():
         (other / "params.yaml").write_text(fault)
-        with pytest.raises(BadInput, match="other settings or data"):
+        with pytest.raises(BadInput, match=said):
             analysis.with_kept(analysis.finished(study), kept, "mini-flowers")
+
+
+def test_a_guess_at_the_changed_word():
+    changed = pd.DataFrame({"class": [0, 0, 0, 1, 1], "attribute": ["colour"] * 5})  # 3 values said of one class, 2 of the other
+    assert analysis.one_word_chance("mini-flowers", changed)["mini-flowers", "colour"] == 100 * 2 / 5
 
 
 def test_tables_are_kept_without_photographs(tmp_path):
@@ -104,9 +109,9 @@ def test_tables_are_kept_without_photographs(tmp_path):
         analysis.keep_tables(tables, out)
     tables.mkdir(parents=True)
     (tables / "table1.md").write_text("one")
-    (tables / "params.yaml").write_text("analysis_datasets: [mini-birds, cub]\n")
+    (tables / "metrics.csv").write_text("dataset\nmini-birds\ncub\n")
     with pytest.raises(BadInput, match="pictures of cub"):
         analysis.keep_tables(tables, out)
-    (tables / "params.yaml").write_text("analysis_datasets: [mini-birds]\n")
+    (tables / "metrics.csv").write_text("dataset\nmini-birds\n")
     analysis.keep_tables(tables, out)
     assert [path.name for path in (out / "tables").iterdir()] == ["table1.md"]

@@ -10,12 +10,15 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import torch
 import yaml
 
-from s2igan import data, embedded, speech
+from s2igan import analysis, backbone, data, embedded, speech
+from s2igan.settings import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -124,6 +127,7 @@ def test_the_other_systems_join_the_same_study(toy):
     assert (results / "sen-text-encoder-seed0/02_text_encoder.ipynb").is_file()
     left = {path.name for path in (results / "rdg-s2igan-end-to-end-seed0").iterdir()}
     assert {"hearing.safetensors", "embeddings.safetensors", "weights.safetensors"} <= left
+    new_captions_are_embedded_as_old_ones(folder)
     tables = folder / "results/mini/tables"
     for name in ("table1", "table2", "retrieval", "published1", "claims", "asked_mini-flowers"):
         assert all((tables / f"{name}.{ending}").stat().st_size > 20 for ending in ("md", "csv", "tex")), name
@@ -132,6 +136,22 @@ def test_the_other_systems_join_the_same_study(toy):
         assert (tables / f"{name}_mini-flowers.png").stat().st_size > 1000, name
     words = pd.read_csv(tables / "words.csv")
     assert set(words.attribute) == set(embedded.ATTRIBUTES["mini-flowers"]) and words["S2IGAN end-to-end"].between(0, 100).all()
+
+
+def new_captions_are_embedded_as_old_ones(folder):
+    store, of_toy = data.open_store(folder / "data/mini/mini-flowers"), resolve({})
+    some = [0, 3, 5]
+    texts, mels = [store.caption_text[i] for i in some], [torch.from_numpy(np.array(store.mel(i))).float() for i in some]
+    for system in ("s2igan", "s2igan-end-to-end", "stackgan-v2-t2ig"):
+        run = folder / f"results/mini/mini-flowers/rdg-{system}-seed0"
+        kept = analysis.load_generator(of_toy, run, store, folder)[1][some]
+        assert torch.allclose(analysis.load_listener(run, store, folder)(texts, mels), kept, atol=0.02), system
+    changed, mels = analysis.one_word_changed(store, of_toy)
+    assert len(mels) == len(changed)
+    values, _ = backbone.attribute_targets(store)
+    first = changed.iloc[0]
+    seen = {name: np.full(len(changed), values[name].index(first.value) if name == first.attribute else -1) for name in values}
+    assert list(analysis.follows(changed, store, seen)) == list((changed.attribute == first.attribute) & (changed.value == first.value))
 
 
 def test_the_experiment_on_the_distinctive_loss_reads_its_studies(toy):

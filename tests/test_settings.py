@@ -117,3 +117,6 @@ def test_the_settings_cell_can_be_run_again_after_later_cells():
     assert again.seed == 3
     with pytest.raises(BadInput, match="started"):
         settings.from_notebook({"dataset": "mini-birds", "started": 1.0})
+    assert settings.from_notebook({"system": "SEN"}, systems=["SEN"]).system == "SEN"
+    with pytest.raises(BadInput, match="system 'SEN' is not trained in this notebook: choose one of S2IGAN, "):
+        settings.from_notebook({"system": "SEN"}, systems=settings.RDG_SYSTEMS)

@@ -1,6 +1,5 @@
 """The workflow: dependency lists, the study's plan, what reruns when, stopping, and what a run leaves. Notebooks here are stubs."""
 
-import ast
 import os
 import re
 import shutil
@@ -88,6 +87,8 @@ def test_the_folder_of_one_data_set_is_not_a_parameter_of_another():
         (["STUDY=mine"], "'study' is the experiment's own"),
         (["data_naming=2"], "'data_naming' is the experiment's own"),
         (["DATASETS=cub"], "dataset 'cub'"),
+        (["SEN_STEP=5"], "did you mean 'sen_steps'"),
+        (["SEEDS=one"], "'seeds' is 'one'"),
     ],
 )
 def test_bad_input_to_the_experiment_on_the_distinctive_loss(words, said, capsys):
@@ -111,6 +112,7 @@ def test_bad_input_to_the_experiment_on_the_distinctive_loss(words, said, capsys
         (["CORES=0"], "'cores' is '0'"),
         (["PARAMS=none.yaml"], "none.yaml does not exist"),
         (["DATASET=cub"], "give DATA_DIR"),
+        (["ANALYSIS_KEPT=nowhere"], "nowhere/mini-flowers does not exist"),
         (["DATASET=cub", "DATA_DIR=nowhere"], "nowhere does not exist"),
         (["no_such_name_in_the_environment"], "is no NAME=value"),
     ],
@@ -301,11 +303,10 @@ def test_a_killed_study_leaves_no_process_and_no_lock(project):
 
 
 def test_every_module_of_the_library_counts_for_a_stage_or_for_none():
-    text = (ROOT / "Snakefile").read_text()
-    modules = ast.literal_eval(re.search(r"^MODULES = (\{.*?^\})", text, re.MULTILINE | re.DOTALL)[1])
-    counted = {name for names in modules.values() for name in names}
+    counted = {name for names in study.MODULES.values() for name in names}
     uncounted = {"__init__", "__main__", "runs", "settings", "study"}  # the way results are made, not what they are
     assert counted | uncounted == {path.stem for path in (ROOT / "lib/s2igan").glob("*.py")}
+    assert all(set(names) <= set(study.MODULES[stage]) for stage, names in study.TRAINING.items())
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

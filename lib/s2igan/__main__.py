@@ -203,19 +203,21 @@ def run_distinctive(words: list[str]) -> int:
         raise BadInput(
             f"dataset {others[0]!r}: its classes and captions cannot be made harder; choose some of {', '.join(settings.EMBEDDED)}"
         )
+    studies = {
+        condition: {**given, **changes, "study": study.condition_study(condition), "systems": "SEN,SEN w/o L_d"}
+        for condition, changes in study.CONDITIONS.items()
+    }
+    plans = [study.plan({n: value for n, value in values.items() if n not in ("dry", "cores")}) for values in studies.values()]
     root = find_root()
     os.chdir(root)
-    folder, names = root / "results" / "distinctive" / "tables", ()
+    folder = root / "results" / "distinctive" / "tables"
 
     def train() -> int:
-        nonlocal names
-        for condition, changes in study.CONDITIONS.items():
-            values = {**given, **changes, "study": study.condition_study(condition), "systems": "SEN,SEN w/o L_d"}
-            plan = study.plan({name: value for name, value in values.items() if name not in ("dry", "cores")})
-            names = next(iter(plan.of.values())).analysis_runs
+        for condition, values in studies.items():
+            changes = study.CONDITIONS[condition]
             print(f"{condition}: {', '.join(f'{name}={value}' for name, value in changes.items()) or 'nothing changed'}", flush=True)
-            command = [sys.executable, "-m", "s2igan", "study", *(f"{name}={value}" for name, value in values.items())]
-            if status := subprocess.run(command).returncode:
+            words = [f"{name}={','.join(map(str, v)) if isinstance(v, list | tuple) else v}" for name, v in values.items()]
+            if status := subprocess.run([sys.executable, "-m", "s2igan", "study", *words]).returncode:
                 return status
         return 0
 
@@ -223,7 +225,7 @@ def run_distinctive(words: list[str]) -> int:
     if status or str(dry).lower() not in ("", "0", "no", "false"):
         return status
     values = {"study": "distinctive", "preset": given.get("preset", "mini"), "analysis_datasets": study.as_list(given["datasets"]),
-              "analysis_runs": list(names)}  # fmt: skip
+              "analysis_runs": next(iter(plans[-1].of.values())).analysis_runs}  # fmt: skip
     notebook = Path("notebooks/05_distinctive_loss.ipynb")
     print(f"tables and figures: {folder}/", flush=True)
     return run_notebook(argparse.Namespace(

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ def collect(folders: list[Path]) -> pd.DataFrame:
 def studied(settings: Settings, root: Path) -> dict[str, Settings]:
     """The settings of each data set of a study that has finished runs, {data set: settings}: of those named, or of all.
 
-    They are read from the data run's params.yaml. Raises BadInput if there is none.
+    They are read from the data run's params.yaml. Raises BadInput if there is none, or none of one that is named.
     """
     study = root / "results" / settings.study
     names = settings.analysis_datasets or tuple(path.name for path in sorted(study.glob("*")) if path.is_dir())
@@ -57,8 +58,8 @@ def studied(settings: Settings, root: Path) -> dict[str, Settings]:
         for path in sorted((study / name).glob("data-store-seed*/params.yaml")):
             if (path.parent / "metrics.json").is_file() and path.parent.name in (settings.analysis_runs or [path.parent.name]):
                 found[name] = resolve(yaml.safe_load(path.read_text()))
-    if not found:
-        raise BadInput(f"there is no finished run in {study}: `make study` makes them")
+    if lacking := [name for name in settings.analysis_datasets if name not in found] or ([] if found else ["*"]):
+        raise BadInput(f"there is no finished run in {study / lacking[0]}: `make study` makes them")
     return found
 
 
@@ -79,7 +80,10 @@ def with_kept(folders: list[Path], kept: Path, dataset: str) -> list[Path]:
 
     def made_with(folder: Path) -> dict[str, object]:
         stage = folder.name.split("-")[0]
-        values = resolve(yaml.safe_load((folder / "params.yaml").read_text()))
+        try:
+            values = resolve(_parameters(folder))
+        except BadInput as error:  # of a version with other parameters
+            raise BadInput(f"analysis_kept: {folder} cannot be compared: {error}") from None
         values = values.model_copy(update={"system": runs.read_metrics(folder)["system"]})
         found = {**of_stage(values, "data"), **(of_stage(values, stage) if stage in ("sen", "rdg") else {})}
         return {name: value for name, value in found.items() if name not in where}
@@ -238,7 +242,13 @@ def provenance(folders: list[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-KEPT_OF_A_RUN = ("metrics.json", "params.yaml", "timing.json", "log.jsonl")  # from these alone every table and curve can be made again
+def _parameters(run: Path) -> dict[str, Any]:
+    """What params.yaml of a run says, without where things lie on this machine."""
+    parameters = yaml.safe_load((run / "params.yaml").read_text())
+    return parameters | {name: Path(parameters[name]).name for name in ("data_dir", "data_backbone_weights") if parameters.get(name)}
+
+
+KEPT_OF_A_RUN = ("metrics.json", "timing.json", "log.jsonl")  # and params.yaml: from these every table and curve can be made again
 
 
 def keep(study: Path, out: Path, dataset: str = "") -> None:
@@ -250,17 +260,17 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
     Args: study: folder `results/<study>/<dataset>`. dataset: another name for it in `out`.
     Raises: BadInput for a folder without an analysis.
     """
-    if not (study / "analysis" / "metrics.csv").is_file():
-        raise BadInput(f"{study} has no analysis/metrics.csv: run `make study` first")
+    if not (study / "analysis" / "runs.csv").is_file():
+        raise BadInput(f"{study} has no analysis/runs.csv: run `make study` first")
     dataset = dataset or study.name
-    asked = yaml.safe_load((study / "analysis" / "params.yaml").read_text()).get("analysis_runs", ())
-    folders = finished(study, asked)  # not what an earlier study left beside them
+    folders = finished(study, set(pd.read_csv(study / "analysis" / "runs.csv").run))  # not what an earlier study left beside them
     for run in folders:
         target = out / "runs" / dataset / run.name
         target.mkdir(parents=True, exist_ok=True)
         for name in KEPT_OF_A_RUN:
             if (run / name).is_file():
                 shutil.copyfile(run / name, target / name)
+        runs.write_atomic(target / "params.yaml", yaml.safe_dump(_parameters(run), sort_keys=False))
     table = collect(folders)[COLUMNS].assign(dataset=dataset)
     if (out / "metrics.csv").is_file():
         old = pd.read_csv(out / "metrics.csv")
@@ -282,7 +292,7 @@ def keep_tables(tables: Path, out: Path) -> None:
     """
     if not (tables / "table1.md").is_file():
         raise BadInput(f"{tables} has no table1.md: run `make study-full` first")
-    datasets = yaml.safe_load((tables / "params.yaml").read_text()).get("analysis_datasets", ())
+    datasets = pd.read_csv(tables / "metrics.csv").dataset.unique()
     if others := [name for name in datasets if name not in EMBEDDED]:
         raise BadInput(f"{tables} shows pictures of {others[0]}, which are not ours to pass on: make tables of the embedded sets alone")
     _copy_figures(tables, out / tables.name)

@@ -394,8 +394,6 @@ def _leaves(canvas: _Canvas, kind: str, middle: np.ndarray, lean: float, rng: Ge
     side = np.array((0.016, 0))
     canvas.fill(np.array((middle - side, middle + side, foot + side, foot - side)), green * 0.7)
     canvas.fill(np.array((middle - side, middle, foot, foot - side)), green * 0.9)
-    if kind == "none":
-        return
     length, width, rise, start = (0.36, 0.115, 0.35, 0.9) if kind == "broad" else (0.52, 0.05, 0.85, 0.98)
     base = middle + (foot - middle) * (start - middle[1]) / (foot[1] - middle[1])
     for sign, wobble in zip((-1, 1), wobbles, strict=True):

@@ -6,7 +6,6 @@ Features, class probabilities and attributes come from the evaluator: a stand-in
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -114,8 +113,6 @@ def watcher(
     captions = store.captions_of("val")
     if len(captions) == 0:
         return lambda generator, speech, step: {}
-    if not (folder / "checkpoints").is_dir():
-        shutil.rmtree(folder / "growth", ignore_errors=True)  # of an earlier run
     shown = captions[np.linspace(0, len(captions) - 1, 8).astype(int)]
 
     def watch(generator: Generator, speech: Tensor, step: int) -> dict[str, float]:

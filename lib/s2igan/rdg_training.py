@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from s2igan.data import Store, augment, pyramid
 from s2igan.rdg import Discriminator, Generator, RelationSupervisor
 from s2igan.sen import SEN, caption_batch, embed_captions, epoch_batches, sen_losses, training_steps, training_targets
 from s2igan.settings import RDG_SYSTEMS, Settings, identity
+from s2igan.study import TRAINING, source_digest
 
 
 class LearningSpeech(nn.Module):
@@ -280,7 +282,7 @@ def train_rdg(
     def autocast() -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
-    mark = runs.fingerprint(identity(settings, "rdg"), steps, upstream)
+    mark = runs.fingerprint(identity(settings, "rdg"), steps, upstream, source_digest(TRAINING["rdg"]))
     checkpoints = folder / "checkpoints" / mark[:12]
     start = 0
     if (saved := runs.load_checkpoint(checkpoints, mark, device)) is not None:
@@ -288,6 +290,8 @@ def train_rdg(
         for name, part in parts.items():
             part.load_state_dict(state[name])
         print(f"goes on from step {start}", flush=True)
+    else:
+        shutil.rmtree(folder / "growth", ignore_errors=True)  # what an earlier run's watch left
     log = runs.Log(folder / "log.jsonl", steps, settings.rdg_batch, start)
 
     def picture(indices: np.ndarray, rng: np.random.Generator) -> Tensor:

@@ -22,6 +22,7 @@ from s2igan.losses import distinctive_loss, matching_loss
 from s2igan.metrics import mean_average_precision
 from s2igan.settings import SEN_SYSTEMS, Settings, identity
 from s2igan.speech import MIN_FRAMES
+from s2igan.study import TRAINING, source_digest
 from s2igan.text import TextEncoder, characters
 
 
@@ -278,7 +279,7 @@ def train_sen(settings: Settings, store: Store, backbone: nn.Module, features: T
     optimiser = torch.optim.Adam(trained, settings.sen_lr, settings.sen_betas, weight_decay=settings.sen_weight_decay)
     best_map, best = -1.0, net.own_state()
 
-    mark = runs.fingerprint(identity(settings, "sen"), steps, upstream)
+    mark = runs.fingerprint(identity(settings, "sen"), steps, upstream, source_digest(TRAINING["sen"]))
     checkpoints = folder / "checkpoints" / mark[:12]
     start = 0
     if (saved := runs.load_checkpoint(checkpoints, mark)) is not None:

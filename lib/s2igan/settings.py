@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import types
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -217,17 +218,22 @@ def resolve(parameters: dict[str, Any]) -> Settings:
     return settings
 
 
-def from_notebook(namespace: dict[str, Any]) -> Settings:
+def from_notebook(namespace: dict[str, Any], systems: Iterable[str] = ()) -> Settings:
     """Settings from a notebook's globals, once its parameters cell (and papermill's injected one) has run.
 
     Every plain value in the namespace counts as a parameter, so that a mistyped name is refused and not silently ignored.
+
+    Args: systems: those that the notebook trains, if it trains one. Raises BadInput for another, and as `resolve`.
     """
     plain = (bool, int, float, str, list, tuple, dict, types.NoneType)
     jupyter = {"In", "Out", "exit", "quit"}
     given = {k: v for k, v in namespace.items() if isinstance(v, plain) and not k.startswith("_") and k not in jupyter and not k.isupper()}
     if isinstance(namespace.get("settings"), Settings):  # the cell is run again, when later cells have left values of their own
         given = {name: value for name, value in given.items() if name in Settings.model_fields}
-    return resolve(given)
+    settings = resolve(given)
+    if systems and settings.system not in systems:
+        raise BadInput(f"system {settings.system!r} is not trained in this notebook: choose one of {', '.join(systems)}")
+    return settings
 
 
 def from_yaml(path: str | Path) -> dict[str, Any]:
@@ -239,7 +245,7 @@ def from_yaml(path: str | Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise BadInput(f"parameter file {path} is no YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(values, dict):
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise BadInput(f"parameter file {path} must hold 'name: value' lines")
     return values
 

@@ -33,6 +33,21 @@ CONDITIONS: dict[str, dict[str, Any]] = {
 }
 
 
+# The modules whose code decides a stage's numbers, a change in any of which reruns the stage (figures.py only draws); and those among them
+# that train, a change in any of which makes its checkpoints useless.
+MODULES = {
+    "data": ("data", "embedded", "speech", "backbone", "evaluate", "metrics"),
+    "sen": ("data", "backbone", "sen", "text", "losses", "metrics"),
+    "rdg": ("data", "backbone", "rdg", "rdg_training", "losses", "sen", "text", "metrics", "evaluate", "embedded"),
+    "analysis": ("data", "metrics", "analysis", "figures"),
+    "tables": ("data", "metrics", "analysis", "figures", "tables", "evaluate", "embedded", "speech"),
+}
+TRAINING = {
+    "sen": ("data", "backbone", "sen", "text", "losses"),
+    "rdg": ("data", "backbone", "rdg", "rdg_training", "losses", "sen", "text"),
+}
+
+
 def condition_study(condition: str) -> str:
     """The name of the study of one of `CONDITIONS`."""
     return f"distinctive-{settings.slug(condition)}"
@@ -101,12 +116,14 @@ def as_list(value: Any) -> list[str]:
 
 
 def check_folders(study: Study) -> None:
-    """Raises BadInput if a data set that is not built in has no folder."""
+    """Raises BadInput if a data set that is not built in has no folder, or there are no kept runs of it where they should be."""
     for dataset, values in study.of.items():
         if dataset not in settings.EMBEDDED and not values.data_dir:
             raise BadInput(f"data set {dataset} needs its folder: give DATA_DIR=path (data/README.md says what it must hold)")
         if values.data_dir and not Path(values.data_dir).expanduser().is_dir():
             raise BadInput(f"data folder {values.data_dir} does not exist")
+        if values.analysis_kept and not (Path(values.analysis_kept).expanduser() / dataset).is_dir():
+            raise BadInput(f"analysis_kept: {values.analysis_kept}/{dataset} does not exist; it should be like results/reference/runs")
 
 
 def notebook_parameters(values: Settings, stage: str, threads: int = 1) -> dict[str, Any]:
@@ -130,11 +147,11 @@ def runs_with_other_settings(study: Study, root: Path) -> list[Path]:
     return found
 
 
-def source_digest(notebook: Path, modules: Iterable[Path]) -> str:
-    """Changes when the code of a notebook or of a module does; not with its comments, its layout or a notebook's prose."""
-    cells = json.loads(notebook.read_text())["cells"]
-    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    sources += [path.read_text() for path in modules]
+def source_digest(modules: Iterable[str], notebook: Path | None = None) -> str:
+    """Changes when the code of a module of this package, or of the notebook, does; not with comments, layout or a notebook's prose."""
+    sources = [Path(__file__).with_name(f"{name}.py").read_text() for name in modules]
+    cells = json.loads(notebook.read_text())["cells"] if notebook else []
+    sources += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     digest = hashlib.sha256()
     for source in sources:
         try:

@@ -95,9 +95,14 @@ def published(systems: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
 def markdown(table: pd.DataFrame) -> str:
     """A table of `paper_table`, `published` or `claims` as Markdown."""
     header = [" ".join(filter(None, column)) if isinstance(column, tuple) else str(column) for column in table.columns]
-    body = [[str(name), *map(str, row)] for name, row in zip(table.index, table.to_numpy(), strict=True)]
+    body = [[str(name), *map(_shown, row)] for name, row in zip(table.index, table.to_numpy(dtype=object), strict=True)]
     lines = [["", *header], ["---", *["---:"] * len(header)], *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _shown(value: object) -> str:
+    """A cell's text; nothing where a figure is missing or has no end, as the interval of a single seed."""
+    return "" if isinstance(value, float) and not np.isfinite(value) else str(value)
 
 
 def latex(table: pd.DataFrame, caption: str) -> str:
@@ -109,7 +114,7 @@ def latex(table: pd.DataFrame, caption: str) -> str:
                 return f"\\{command}{{{cell(text[len(mark) : -len(mark)])}}}"
         return text.replace("_", r"\_").replace("±", r"$\pm$").replace("%", r"\%")
 
-    shown = table.map(lambda text: cell(str(text)))
+    shown = table.map(lambda value: cell(_shown(value)))
     shown.index = [cell(str(name)) for name in table.index]
     shown.columns = shown.columns.map(lambda name: tuple(map(cell, name)) if isinstance(name, tuple) else cell(str(name)))
     return shown.to_latex(escape=False, caption=cell(caption), column_format="l" + "r" * len(table.columns), multicolumn_format="c")
