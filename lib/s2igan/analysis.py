@@ -63,14 +63,6 @@ def studied(settings: Settings, root: Path) -> dict[str, Settings]:
     return found
 
 
-def some_captions(store: Store, classes: int, each: int) -> np.ndarray:
-    """`each` captions of each of the first `classes` unseen classes, spread over its images, [classes * each]."""
-    captions = store.captions_of("test")
-    labels = store.image_class[store.caption_image]
-    rows = [captions[labels[captions] == k] for k in np.unique(labels[captions])[:classes]]
-    return np.concatenate([mine[np.linspace(0, len(mine) - 1, each).astype(int)] for mine in rows])
-
-
 def with_kept(folders: list[Path], kept: Path, dataset: str) -> list[Path]:
     """`folders` and, from `kept` (results/reference/runs), the runs of the same systems with other seeds: figures of a study made in
     several sittings, or on several machines. Raises BadInput for one that was made with other settings or on other data."""

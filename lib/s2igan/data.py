@@ -601,6 +601,14 @@ def augment(images: np.ndarray, size: int, rng: np.random.Generator, flip: bool)
     return _to_tensor(crops)
 
 
+def some_captions(store: Store, classes: int, each: int) -> np.ndarray:
+    """`each` captions of each of the first `classes` unseen classes, spread over its images, [classes * each]."""
+    captions = store.captions_of("test")
+    labels = store.image_class[store.caption_image]
+    rows = [captions[labels[captions] == k] for k in np.unique(labels[captions])[:classes]]
+    return np.concatenate([mine[np.linspace(0, len(mine) - 1, each).astype(int)] for mine in rows])
+
+
 def centre_crop(images: np.ndarray, size: int) -> Tensor:
     """For evaluation: the middle of each image. images (B, S, S, 3) uint8 -> (B, 3, size, size) float32 in [-1, 1]."""
     start = (images.shape[1] - size) // 2
