@@ -274,7 +274,8 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
     with runs.replacing(out / "metrics.csv") as temporary:
         table.to_csv(temporary, index=False)
     if study.name in EMBEDDED:
-        _copy_figures(study / "analysis", out / dataset, "samples.*", "tsne.*")  # its notebook, and the tables' figures, show these
+        # Its notebook, and the tables' figures, show what is left out.
+        _copy_figures(study / "analysis", out / dataset, "samples.*", "tsne.*", "map.*", "curves_*")
 
 
 def keep_tables(tables: Path, out: Path) -> None:
