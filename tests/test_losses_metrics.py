@@ -45,7 +45,8 @@ def test_discriminator_loss_targets():
     class Oracle(nn.Module):
         """Says 'matches' with logit c and 'real' with logit u, where the images carry both."""
 
-        def forward(self, images, condition):
+        def forward(self, images, condition, populations):
+            assert populations == 3  # real, wrong and fake, each a BatchNorm population of its own
             return images[:, 0, 0, 0], images[:, 1, 0, 0]
 
     def picture(conditional, unconditional):

@@ -23,6 +23,8 @@ def test_joint_conv_equals_tiling_the_condition(size):
     conv, condition, x = conv3x3(7 + 5, 6), torch.randn(3, 7), torch.randn(3, 5, size, size)
     tiled = condition[:, :, None, None].expand(-1, -1, size, size)
     assert torch.allclose(joint_conv(conv, condition, x), conv(torch.cat([tiled, x], 1)), atol=1e-5)
+    two = torch.cat([x, -x])  # two batches of one condition
+    assert torch.allclose(joint_conv(conv, condition, two), conv(torch.cat([tiled.repeat(2, 1, 1, 1), two], 1)), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [4, 8, 16])
@@ -79,6 +81,24 @@ def test_discriminator_logits(size):
     images = torch.rand(2, 3, size, size)
     a, b = net(images, torch.zeros(2, 3)), net(images, torch.ones(2, 3))
     assert torch.equal(a[1], b[1]) and not torch.equal(a[0], b[0])
+
+
+def test_batches_that_pass_a_discriminator_together_are_populations_of_their_own():
+    torch.manual_seed(0)
+    together, apart = Discriminator(32, width=4, condition_size=3), Discriminator(32, width=4, condition_size=3)
+    apart.load_state_dict(together.state_dict())
+    batches, condition = [torch.randn(5, 3, 32, 32) * scale for scale in (1, 2, 3)], torch.randn(5, 3)
+    found = together(torch.cat(batches), condition, 3)
+    expected = [torch.cat(logits) for logits in zip(*(apart(images, condition) for images in batches), strict=True)]
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == (15,) and torch.allclose(a, b, atol=1e-5)
+        weights = torch.randn(15)
+        gradients = [torch.autograd.grad((x * weights).sum(), net.trunk[0].weight, retain_graph=True)[0]
+                     for x, net in ((a, together), (b, apart))]  # fmt: skip
+        assert torch.allclose(*gradients, atol=1e-4)
+    for a, b in zip(together.buffers(), apart.buffers(), strict=True):
+        assert torch.allclose(a.float(), b.float(), atol=1e-5)
+    assert not torch.allclose(together(torch.cat(batches), condition.repeat(3, 1))[0], found[0], atol=1e-2)
 
 
 def test_convolutions_have_no_bias_but_the_logits():

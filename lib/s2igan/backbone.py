@@ -5,6 +5,7 @@ Both map images [B, 3, s, s] in [-1, 1] to features [B, feature_size], frozen an
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import Inception_V3_Weights, inception_v3
 
 from s2igan import BadInput
@@ -92,6 +94,17 @@ def _imagenet_weights(weights: str | None) -> dict[str, Tensor]:
 def freeze(network: nn.Module) -> nn.Module:
     """Eval mode and no gradients for the parameters; gradients still reach the images."""
     return network.eval().requires_grad_(False)
+
+
+def fold_norms(network: nn.Module) -> nn.Module:
+    """A frozen network without the BatchNorms that follow a convolution: in eval mode each is a factor and an offset a channel, which
+    the convolution takes in: BN(W x) = (g W) x + b with g = weight / sqrt(var + eps), b = bias - g mean. Exact up to rounding."""
+    for parent in list(network.modules()):
+        for (name, conv), (norm_name, norm) in itertools.pairwise(list(parent.named_children())):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(conv, norm))
+                setattr(parent, norm_name, nn.Identity())
+    return freeze(network).to(memory_format=torch.channels_last)
 
 
 def attribute_targets(store: Store) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
@@ -179,7 +192,7 @@ def save_network(net: StandIn | InceptionV3, path: str | Path) -> None:
 
 
 def load_network(path: str | Path) -> StandIn | InceptionV3:
-    """A frozen backbone from `save_network`'s file. Raises BadInput when the file is missing."""
+    """A frozen backbone from `save_network`'s file, its BatchNorms folded. Raises BadInput when the file is missing."""
     if not Path(path).is_file():
         raise BadInput(f"{path} does not exist: run 01_data first")
     with safe_open(path, "pt") as file:
@@ -193,7 +206,7 @@ def load_network(path: str | Path) -> StandIn | InceptionV3:
         heads = {name.split(".")[1]: len(t) for name, t in state.items() if name.startswith("attributes.") and name.endswith("weight")}
         net = StandIn(len(state["classify.weight"]), heads)
     net.load_state_dict(state)
-    return freeze(net)
+    return fold_norms(freeze(net))
 
 
 @torch.no_grad()

@@ -51,17 +51,18 @@ def discriminator_loss(discriminator: nn.Module, real: Tensor, wrong: Tensor, fa
     """Loss of one discriminator (StackGAN-v2's joint conditional and unconditional loss, paper section 2.2).
 
     Conditional: real image with its condition -> 1; a real image of another class, or a fake, with the condition -> 0.
-    Unconditional: both real images -> 1, fake -> 0. Three separate forwards, since each is a BatchNorm population of its own.
+    Unconditional: both real images -> 1, fake -> 0. Each of the three is a BatchNorm population of its own.
 
     Args:
-        discriminator: (images, condition) -> (conditional logits [B], unconditional logits [B]).
+        discriminator: (images of all three, [3 * B, ...], condition, 3) -> (conditional logits [3 * B], unconditional logits [3 * B]).
         real, wrong, fake: [B, 3, s, s] in [-1, 1]; fake detached.
         condition: mu, [B, condition_size], detached.
     """
+    conditional, unconditional = discriminator(torch.cat([real, wrong, fake]), condition, 3)
     loss = 0.0
-    for images, matching, is_real in ((real, 1.0, 1.0), (wrong, 0.0, 1.0), (fake, 0.0, 0.0)):
-        conditional, unconditional = discriminator(images, condition)
-        loss = loss + adversarial(conditional, matching) + adversarial(unconditional, is_real)
+    for logits, targets in ((conditional, (1.0, 0.0, 0.0)), (unconditional, (1.0, 1.0, 0.0))):
+        for part, target in zip(logits.chunk(3), targets, strict=True):
+            loss = loss + adversarial(part, target)
     return loss
 
 

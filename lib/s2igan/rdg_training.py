@@ -116,17 +116,19 @@ def train_step(
         fakes, mu, logvar = nets.generator(noise, speech)
 
     # 2. D of each scale: maximise log D(real, c) + log(1 - D(wrong, c)) + log(1 - D(fake, c)), and the same without c.
-    for i, discriminator in enumerate(nets.discriminators):
-        with autocast():
-            loss = losses.discriminator_loss(discriminator, reals[i], wrongs[i], fakes[i].detach(), mu.detach())
-        update([optimisers[f"discriminator{i}"]], loss)
-        report[f"D{sizes[i]}"] = loss.detach()
+    with autocast():
+        of_scale = {
+            f"D{sizes[i]}": losses.discriminator_loss(discriminator, reals[i], wrongs[i], fakes[i].detach(), mu.detach())
+            for i, discriminator in enumerate(nets.discriminators)
+        }
+    update([optimisers[f"discriminator{i}"] for i in range(len(sizes))], sum(of_scale.values()))
+    report |= {name: loss.detach() for name, loss in of_scale.items()}
 
     # 3. RS: tell (real, real), (real, similar), (real, fake) and (real, wrong) apart. The IED sees each image once here;
     #    the fake's embedding keeps its graph for phase 4.
     if nets.supervisor is not None:
         with torch.no_grad(), autocast():
-            f_real, f_similar, f_wrong = (embed_image(images).float() for images in (real, similar, wrong))
+            f_real, f_similar, f_wrong = embed_image(torch.cat([real, similar, wrong])).float().chunk(3)
         with autocast():
             f_fake = embed_image(fakes[-1]).float()
             loss = losses.relation_loss(nets.supervisor, f_real, f_similar, f_wrong, f_fake.detach())
@@ -169,8 +171,7 @@ def update(optimisers: list[torch.optim.Optimizer], loss: Tensor) -> None:
 @torch.no_grad()
 def update_average(average: nn.Module, live: nn.Module, decay: float) -> None:
     """5. Moving average of G's parameters. The average's BatchNorm statistics are its own: see `settle`."""
-    for a, p in zip(average.parameters(), live.parameters(), strict=True):
-        a.lerp_(p, 1 - decay)
+    torch._foreach_lerp_(list(average.parameters()), list(live.parameters()), 1 - decay)
 
 
 @torch.no_grad()
