@@ -104,17 +104,17 @@ class Settings(BaseModel):
 
     # 03_rdg: relation-supervised densely-stacked generator.
     rdg_width: Annotated[int, Field(ge=2, multiple_of=2)] = 64  # channels after G's first stage, halved at each later one
-    rdg_discriminator_width: Count = 32  # channels of a discriminator's first layer
+    rdg_discriminator_width: Count = 48  # channels of a discriminator's first layer
     rdg_stages: Annotated[int, Field(ge=1, le=4)] = 3
     rdg_condition_size: Count = 256
     rdg_noise_size: Count = 16
     rdg_relation_size: Count = 128
     rdg_standardise: bool = True  # zero mean and unit variance a dimension of the speech embedding, from training statistics
-    rdg_steps: int | None = Field(2300, ge=1)  # None: rdg_epochs decides
+    rdg_steps: int | None = Field(2000, ge=1)  # None: rdg_epochs decides
     rdg_epochs: Count = 600
-    rdg_batch: Annotated[int, Field(ge=2)] = 16
-    rdg_lr: Positive = 7e-4  # of the generator
-    rdg_critic_lr: Positive = 3e-4  # of the discriminators and the relation supervisor
+    rdg_batch: Annotated[int, Field(ge=2)] = 32
+    rdg_lr: Positive = 1e-3  # of the generator
+    rdg_critic_lr: Positive = 4.5e-4  # of the discriminators and the relation supervisor
     rdg_betas: tuple[Share, Share] = (0.0, 0.99)  # paper: 0.5, 0.999; without momentum and with a short memory short trainings learn more
     # Paper: 2, which in a short training leaves little of the condition but noise.
     rdg_kl_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
