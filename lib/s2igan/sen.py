@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -78,76 +77,28 @@ class SpeechEncoder(nn.Module):
 def padded_gru(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
     """A bidirectional `gru` over zero-padded rows, as if each were alone: outputs [B, T, 2 * hidden_size], 0 where padded.
 
-    Plainly: pad_packed_sequence(gru(pack_padded_sequence(x, lengths, enforce_sorted=False))[0]). On a CPU torch takes that packed
-    sequence apart frame by frame, and the gradient of each frame's dozen small products costs more than the products. Here both
-    directions run side by side over the padded batch (forwards, padding comes after all that counts; backwards, each row is reversed
-    within its own length first and back afterwards), with gradients by hand: see `Recurrence`. Exact.
+    Plainly: pad_packed_sequence(gru(pack_padded_sequence(x, lengths, enforce_sorted=False))[0]). On a CPU the backward pass of a
+    packed sequence costs three times the unpacked one, so each direction runs over the padded batch: forwards, padding comes
+    after all that counts; backwards, each row is reversed within its own length first and back afterwards. Exact.
 
     Args: x: [B, T, n], batch first; lengths: [B], on the CPU, 1 .. T.
     """
-    if x.is_cuda or not torch.is_grad_enabled():  # cuDNN packs well; and packed, padding costs nothing
+    if x.is_cuda or not torch.is_grad_enabled():  # cuDNN packs well; and without gradients a CPU does too
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(gru(packed)[0], batch_first=True, total_length=x.shape[1])[0]
-    x = x.transpose(0, 1)  # (T, B, n)
-    time = torch.arange(len(x))[:, None]  # (T, 1)
-    padded = time >= lengths  # (T, B)
-    reverse = torch.where(padded, time, lengths - 1 - time)[..., None]  # (T, B, 1)
+    time = torch.arange(x.shape[1])[None]  # (1, T)
+    padded = time >= lengths[:, None]  # (B, T)
+    reverse = torch.where(padded, time, lengths[:, None] - 1 - time)[..., None]  # (B, T, 1)
+    start = x.new_zeros(1, len(x), gru.hidden_size)
     for layer in range(gru.num_layers):
-        w_input, w_hidden, b_input, b_hidden = (
-            torch.stack([getattr(gru, f"{name}_l{layer}{direction}") for direction in ("", "_reverse")])
-            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        )
-        both = torch.stack([x, x.gather(0, reverse.expand_as(x))]).flatten(1, 2)  # (2, T * B, n)
-        gates = torch.baddbmm(b_input[:, None], both, w_input.mT).unflatten(1, padded.shape).transpose(0, 1)  # (T, 2, B, 3 * hidden_size)
-        forwards, backwards = Recurrence.apply(gates, w_hidden, b_hidden[:, None]).unbind(1)  # (T, B, hidden_size)
-        x = torch.cat([forwards, backwards.gather(0, reverse.expand_as(backwards))], 2)
-    return x.masked_fill(padded[..., None], 0.0).transpose(0, 1)
-
-
-class Recurrence(torch.autograd.Function):
-    """A GRU's loop over time, several directions at once, with the gradient of the whole loop written out.
-
-    With i = what the inputs give the gates, j = W h + b, and h the state before:
-    r = sigmoid(i_r + j_r), z = sigmoid(i_z + j_z), n = tanh(i_n + r * j_n), next state = n + z * (h - n).
-
-    Args: i: [T, D, B, 3 * H], gates in the order r, z, n; W: [D, 3 * H, H]; b: [D, 1, 3 * H]. Returns: states, [T, D, B, H].
-    """
-
-    @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
-    def forward(ctx: Any, i: Tensor, w: Tensor, b: Tensor) -> Tensor:
-        size = w.shape[2]
-        states = i.new_zeros(len(i) + 1, *i.shape[1:3], size)
-        rz, n, j_n = (i.new_empty(*i.shape[:3], part * size) for part in (2, 1, 1))
-        transposed = w.mT.contiguous()
-        for i_rz, i_n, h, after, rz_t, n_t, j_n_t in zip(
-            i[..., : 2 * size], i[..., 2 * size :], states, states[1:], rz, n, j_n, strict=False
-        ):  # fmt: skip
-            j = torch.baddbmm(b, h, transposed)
-            torch.add(i_rz, j[..., : 2 * size], out=rz_t).sigmoid_()
-            j_n_t.copy_(j[..., 2 * size :])
-            torch.addcmul(i_n, rz_t[..., :size], j_n_t, out=n_t).tanh_()
-            torch.lerp(n_t, h, rz_t[..., size:], out=after)
-        ctx.save_for_backward(states, rz, n, j_n, w)
-        return states[1:]
-
-    @staticmethod
-    @torch.amp.custom_bwd(device_type="cpu")
-    def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        states, rz, n, j_n, w = ctx.saved_tensors
-        (r, z), before = rz.chunk(2, -1), states[:-1]
-        # Gradients of i_n and of j = (j_r, j_z, j_n), for a gradient of 1 at the state: all but that is known before the loop.
-        by_n = (1 - z) * (1 - n * n)
-        by_j = torch.stack([by_n * j_n * r * (1 - r), (before - n) * z * (1 - z), by_n * r], 3)  # (T, D, B, 3, H)
-        d_h, d_j = torch.empty_like(n), torch.empty_like(by_j)
-        later = 0.0
-        for t in reversed(range(len(n))):
-            torch.add(d_states[t], later, out=d_h[t])
-            torch.mul(by_j[t], d_h[t, :, :, None], out=d_j[t])
-            later = torch.baddbmm(d_h[t] * z[t], d_j[t].flatten(2), w)
-        d_i = torch.cat([d_j[..., :2, :].flatten(3), d_h * by_n], -1)
-        d_j = d_j.flatten(3).transpose(0, 1).flatten(1, 2)  # (D, T * B, 3 * H)
-        return d_i, torch.bmm(d_j.mT, before.transpose(0, 1).flatten(1, 2)), d_j.sum(1, keepdim=True)
+        directions = []
+        for suffix in ("", "_reverse"):
+            weights = [getattr(gru, f"{name}_l{layer}{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            rows = x.gather(1, reverse.expand_as(x)) if suffix else x
+            out = torch.gru(rows, start, weights, True, 1, 0.0, gru.training, False, True)[0]  # (B, T, hidden_size)
+            directions.append(out.gather(1, reverse.expand_as(out)) if suffix else out)
+        x = torch.cat(directions, 2)
+    return x.masked_fill(padded[..., None], 0.0)
 
 
 class ImageEncoder(nn.Module):
