@@ -23,6 +23,7 @@ import psutil
 import yaml
 
 from s2igan import BadInput, settings, study
+from s2igan.fetch import complete
 
 STUDY_HELP = """
 NAME is any parameter of lib/s2igan/settings.py, in any case, or one of
@@ -173,7 +174,10 @@ def run_study(words: list[str], full: bool) -> int:
     config.parent.mkdir(parents=True, exist_ok=True)
     with alone(root / "results" / ".lock"):
         config.write_text(yaml.safe_dump(given, sort_keys=False))
-        if not dry:  # Snakemake knows the settings of the runs that it made, not of those made by hand
+        if not dry:
+            for dataset, values in chosen.of.items():  # before Snakemake looks at the folder
+                complete(dataset, Path(values.data_dir).expanduser(), values.download)
+            # Snakemake knows the settings of the runs that it made, not of those made by hand.
             for folder in study.runs_with_other_settings(chosen, root):
                 (folder / "metrics.json").unlink()
         arguments = ["--snakefile", "Snakefile", "--configfile", str(config), "--cores", cores or str(usable_cores())]

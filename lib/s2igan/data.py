@@ -32,6 +32,7 @@ from torch import Tensor
 
 from s2igan import BadInput, speech
 from s2igan.embedded import write_dataset
+from s2igan.fetch import complete
 from s2igan.settings import EMBEDDED, Settings, store_dir
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
@@ -83,9 +84,12 @@ def read_source(dataset: str, data_dir: str | Path) -> Source:
 
 
 def find_source(settings: Settings, root: str | Path) -> Source:
-    """The data set that `settings` names: drawn anew into data/<study>/<dataset>.drawn if embedded, else found in data_dir."""
+    """The data set that `settings` names: drawn anew into data/<study>/<dataset>.drawn if embedded, else found in data_dir, unpacked
+    there where it lies in archives, and fetched if `settings.download`."""
     if settings.dataset not in EMBEDDED:
-        return read_source(settings.dataset, Path(root) / Path(settings.data_dir).expanduser())
+        folder = Path(root) / Path(settings.data_dir).expanduser()
+        complete(settings.dataset, folder, settings.download)
+        return read_source(settings.dataset, folder)
     drawn = store_dir(settings, root).with_suffix(".drawn")
     shutil.rmtree(drawn, ignore_errors=True)
     write_dataset(

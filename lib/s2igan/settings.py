@@ -21,6 +21,7 @@ from s2igan import BadInput
 
 DATASETS = ("mini-birds", "mini-flowers", "cub", "oxford", "folder")
 EMBEDDED = ("mini-birds", "mini-flowers")
+FETCHED = ("cub", "oxford")  # can be downloaded
 
 # What turns a caption into a vector. `text`: the caption is read by a char-CNN-RNN; the others hear it.
 SEN_SYSTEMS: dict[str, dict[str, Any]] = {
@@ -56,11 +57,12 @@ class Settings(BaseModel):
 
     # What runs, on what, with what.
     dataset: Literal["mini-birds", "mini-flowers", "cub", "oxford", "folder"] = "mini-flowers"
-    data_dir: str = ""  # where cub, oxford or folder data lies; the embedded sets need none
+    data_dir: str = ""  # where cub, oxford (by default data/<dataset>) or folder data lies; the embedded sets need none
     preset: Literal["mini", "small", "paper"] = "mini"
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = ""  # folder below results/ and data/; by default the preset
     system: str = ""  # SEN_SYSTEMS or RDG_SYSTEMS, for the notebooks that train one
     seed: Seed = 0
+    download: bool = False  # fetch what is missing of cub or oxford into data_dir, some 2 or 1 GB
     threads: Count = 1  # torch threads of one run; the study runs as many one-thread runs side by side as there are cores
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 autocast where the device multiplies it natively
@@ -156,7 +158,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-# Which settings each stage reads. `threads` and `device` are left out on purpose: they change where a run happens, not what it is.
+# Which settings each stage reads. `threads`, `device` and `download` are left out on purpose: they change how a run comes about, not what
+# it is.
 _STAGE_PREFIXES = {
     "data": ("data_",),
     "sen": ("sen_", "eval_"),
@@ -193,6 +196,8 @@ def resolve(parameters: dict[str, Any]) -> Settings:
         if name == "data_image_size" and isinstance(value, str) and value.isdecimal():
             values[name] = int(value)  # pydantic turns texts into numbers, but not into one of a list of numbers
     values["study"] = values.get("study") or preset
+    if dataset in FETCHED and not values.get("data_dir"):
+        values["data_dir"] = f"data/{dataset}"
     if values.get("data_flip") is None:
         values["data_flip"] = dataset not in EMBEDDED
     try:

@@ -120,15 +120,17 @@ def check_folders(study: Study) -> None:
     for dataset, values in study.of.items():
         if dataset not in settings.EMBEDDED and not values.data_dir:
             raise BadInput(f"data set {dataset} needs its folder: give DATA_DIR=path (data/README.md says what it must hold)")
-        if values.data_dir and not Path(values.data_dir).expanduser().is_dir():
-            raise BadInput(f"data folder {values.data_dir} does not exist")
+        fetched = dataset in settings.FETCHED
+        if values.data_dir and not Path(values.data_dir).expanduser().is_dir() and not (fetched and values.download):
+            more = ": give DATA_DIR=path if you have it, or DOWNLOAD=1 to fetch it" if fetched else ""
+            raise BadInput(f"data folder {values.data_dir} does not exist{more}")
         if values.analysis_kept and not (Path(values.analysis_kept).expanduser() / dataset).is_dir():
             raise BadInput(f"analysis_kept: {values.analysis_kept}/{dataset} does not exist; it should be like results/reference/runs")
 
 
 def notebook_parameters(values: Settings, stage: str, threads: int = 1) -> dict[str, Any]:
     """What a stage's notebook is given and params.yaml keeps: all settings that it or a stage before it reads, and where it runs."""
-    return {**settings.read_up_to(values, stage), "threads": threads, "device": values.device}
+    return {**settings.read_up_to(values, stage), "threads": threads, "device": values.device, "download": values.download}
 
 
 def runs_with_other_settings(study: Study, root: Path) -> list[Path]:

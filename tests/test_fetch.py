@@ -1,0 +1,202 @@
+"""Downloads and archives of the public data sets, tried on small stand-ins and a server of this process."""
+
+import errno
+import hashlib
+import io
+import tarfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from s2igan import BadInput, data, fetch
+from s2igan.fetch import Remote
+
+
+def archive(files, links=()):
+    """The bytes of a .tgz of {path: bytes}."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+        for name, target in links:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            tar.addfile(info)
+    return out.getvalue()
+
+
+def md5(content):
+    return hashlib.md5(content).hexdigest()
+
+
+@pytest.fixture
+def server():
+    """Serves `files`, with ranges; a path in `cut` breaks off after so many bytes, once. `asked` has each path and its Range."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            content = server.files.get(self.path)
+            server.asked.append((self.path, self.headers.get("Range")))
+            if content is None:
+                self.send_error(404)
+                return
+            start = int(self.headers["Range"][6:-1]) if "Range" in self.headers else 0
+            if start >= len(content):
+                self.send_error(416)
+                return
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(content) - start))
+            self.end_headers()
+            self.wfile.write(content[start : server.cut.pop(self.path, len(content))])
+            self.close_connection = True
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.files, server.cut, server.asked = {}, {}, []
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def remote(server, content, name="set.tgz", **more):
+    return Remote(name, (f"{server.url}/{name}",), more.pop("md5", md5(content)), 1, "set", (".txt",), "https://example.org/set", **more)
+
+
+def test_the_tables_name_every_file_of_both_layouts():
+    for files in fetch.REMOTES.values():
+        assert all(file.urls and file.page.startswith("https://") and file.megabytes > 0 for file in files)
+        assert all(url.startswith("https://") for file in files for url in file.urls)
+    assert {file.makes for file in fetch.REMOTES["cub"]} == {"CUB_200_2011", "cvpr2016_cub"}
+
+
+def test_half_a_download_goes_on_where_it_stopped(server, tmp_path):
+    content = archive({"set/a.txt": bytes(np.random.default_rng(0).bytes(300_000))})
+    server.files["/set.tgz"], server.cut["/set.tgz"] = content, 100_000
+    with pytest.raises(BadInput, match=r"set.tgz could not be fetched \(127.*Error\): get it by hand .*example.org/set.* into "):
+        fetch.fetch(remote(server, content), tmp_path)
+    part = (tmp_path / "set.tgz.part").read_bytes()
+    assert not (tmp_path / "set.tgz").exists() and part and content.startswith(part)
+    fetch.fetch(remote(server, content), tmp_path)
+    assert server.asked == [("/set.tgz", None), ("/set.tgz", f"bytes={len(part)}-")]
+    assert [path.name for path in tmp_path.iterdir()] == ["set.tgz"] and (tmp_path / "set.tgz").read_bytes() == content
+    (tmp_path / "set.tgz").rename(tmp_path / "set.tgz.part")  # whole, but stopped before it got its name
+    fetch.fetch(remote(server, content), tmp_path)
+    assert (tmp_path / "set.tgz").read_bytes() == content
+
+
+def test_a_wrong_checksum_is_fetched_anew_once_and_then_refused(server, tmp_path):
+    content = archive({"set/a.txt": b"new"})
+    server.files["/set.tgz"] = content
+    (tmp_path / "set.tgz.part").write_bytes(b"of an older version")
+    fetch.fetch(remote(server, content), tmp_path)
+    assert (tmp_path / "set.tgz").read_bytes() == content
+    with pytest.raises(BadInput, match=r"other.tgz could not be fetched .*wrong checksum"):
+        server.files["/other.tgz"] = b"something else"
+        fetch.fetch(remote(server, content, "other.tgz"), tmp_path)
+    assert not list(tmp_path.glob("other*"))
+
+
+def test_mirrors_are_tried_in_order_and_a_page_is_no_archive(server, tmp_path):
+    content = archive({"set/a.txt": b"a"})
+    server.files |= {"/page": b"<html>please confirm</html>", "/third": content}
+    mirrors = tuple(f"{server.url}/{name}" for name in ("absent", "page", "third"))
+    fetch.fetch(Remote("set.tgz", mirrors, None, 1, "set"), tmp_path)
+    assert (tmp_path / "set.tgz").read_bytes() == content
+    with pytest.raises(BadInput, match=r"HTTPError; .*sent a page in place of the file"):
+        fetch.fetch(Remote("b.tgz", mirrors[:2], None, 1, "b"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "links", "line"),
+    [
+        ({"set/a.txt": b"a", "set/../../evil.txt": b"b"}, (), r"would write outside its folder \(set/../../evil.txt\)"),
+        ({"/etc/set/a.txt": b"a"}, (), "would write outside its folder"),
+        ({"set/a.txt": b"a"}, [("set/link", "/etc/passwd")], r"holds a link or a device \(set/link\)"),
+        ({"other/a.txt": b"a"}, (), "has no folder set"),
+    ],
+)
+def test_archives_that_are_not_what_they_should_be_leave_nothing(tmp_path, files, links, line):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/set.tgz").write_bytes(archive(files, links))
+    with pytest.raises(BadInput, match=line):
+        fetch.unpack(tmp_path / "in/set.tgz", tmp_path / "in", "set", (".txt",))
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "set.tgz"]
+
+
+def test_a_damaged_archive_and_a_full_disk_are_one_line_and_leave_nothing(tmp_path, monkeypatch):
+    content = archive({f"set/{k}.txt": bytes(np.random.default_rng(k).bytes(5000)) for k in range(9)})
+    for damaged in (content[:20_000], content[:20_000] + b"\0" * 9000 + content[29_000:], b"no archive"):
+        (tmp_path / "set.tgz").write_bytes(damaged)
+        with pytest.raises(BadInput, match=r"set.tgz is damaged .*delete it"):
+            fetch.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
+        assert [path.name for path in tmp_path.iterdir()] == ["set.tgz"]
+    (tmp_path / "set.tgz").write_bytes(content)
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch.shutil, "copyfileobj", lambda *files: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        with pytest.raises(BadInput, match=r"cannot unpack .*set.tgz.*No space left"):
+            fetch.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
+    assert [path.name for path in tmp_path.iterdir()] == ["set.tgz"]
+    fetch.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
+    assert len(list((tmp_path / "set").iterdir())) == 9
+    with pytest.raises(BadInput, match=r"not enough disk for .*set.tgz: it needs about"):
+        fetch.fetch(Remote("set.tgz", ("http://127.0.0.1/",), None, 10**12, "set"), tmp_path)
+
+
+def flowers():
+    """Oxford-102 in small, as its publishers' files: {name: bytes}. Classes 1 and 2 are unseen, 30 and 40 are for training."""
+    pictures, captions, labels = {}, {}, np.array([[1, 2, 1, 40, 2, 30, 30, 40]], np.uint8)
+    for number, label in enumerate(labels[0], 1):
+        out = io.BytesIO()
+        Image.new("RGB", (40, 30 + number), (20 * number, 90, 60)).save(out, "JPEG")
+        pictures[f"jpg/image_{number:05d}.jpg"] = out.getvalue()
+        stem = f"cvpr2016_flowers/text_c10/class_{label:05d}/image_{number:05d}"
+        captions |= {f"{stem}.txt": b"this flower is red\nit has petals\n", f"{stem}.t7": b"torch's"}
+    tables = {}
+    for name, table in (("imagelabels.mat", {"labels": labels}),
+                        ("setid.mat", {"trnid": [[4, 6]], "valid": [[7, 8]], "tstid": [[1, 2, 3, 5]]})):  # fmt: skip
+        out = io.BytesIO()
+        scipy.io.savemat(out, table)
+        tables[name] = out.getvalue()
+    return {"102flowers.tgz": archive(pictures), "cvpr2016_flowers.tar.gz": archive(captions), **tables}
+
+
+def test_oxford_is_fetched_unpacked_and_read(server, tmp_path, monkeypatch):
+    files = flowers()
+    server.files = {f"/{name}": content for name, content in files.items()}
+    small = tuple(
+        Remote(r.name, (f"{server.url}/{r.name}",), md5(files[r.name]) if r.md5 else None, 1, r.makes, r.keep, r.page)
+        for r in fetch.REMOTES["oxford"]
+    )  # fmt: skip
+    monkeypatch.setitem(fetch.REMOTES, "oxford", small)
+    fetch.complete("oxford", tmp_path)  # nothing is fetched unasked
+    assert not server.asked and not list(tmp_path.iterdir())
+    lines = []
+    fetch.complete("oxford", tmp_path, download=True, progress=lines.append)
+    assert [line.split("/")[-1] for line in lines] == ["102flowers.tgz", "cvpr2016_flowers.tar.gz"]
+    source = data.read_source("oxford", tmp_path)
+    assert source.classes == ("class_00001", "class_00002", "class_00030", "class_00040") and source.split == ("test",) * 2 + ("train",) * 2
+    assert len(source.items) == 8 and source.items[0].texts == ("this flower is red", "it has petals")
+    assert not list(tmp_path.rglob("*.t7"))
+    asked = len(server.asked)
+    fetch.complete("oxford", tmp_path, download=True)
+    assert len(server.asked) == asked  # all is there
+
+    (tmp_path / "102flowers.tgz").write_bytes(b"another")
+    (tmp_path / "jpg").rename(tmp_path / "away")
+    with pytest.raises(BadInput, match=r"102flowers.tgz is not the published one"):
+        fetch.complete("oxford", tmp_path)
+
+
+def test_other_data_sets_are_left_alone(tmp_path):
+    fetch.complete("folder", tmp_path, download=True)
+    assert not list(tmp_path.iterdir())
