@@ -55,6 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=STUDY_HELP, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     of_distinctive.add_argument("given", metavar="NAME=value", nargs="*")
+    of_train = commands.add_parser("train", help="train a stage in this process, one of those that torchrun started")
+    of_train.add_argument("stage", choices=("sen", "rdg"))
+    of_train.add_argument("--values", metavar="JSON", required=True, help="parameters")
     of_keep = commands.add_parser("keep", help="copy what the README shows of finished studies to results/reference")
     of_keep.add_argument(
         "folder", nargs="+", metavar="FOLDER[=NAME]",
@@ -73,6 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
                 else:
                     keep(Path(folder), reference, name)
             return 0
+        if options.command == "train":
+            return run_training(options.stage, json.loads(options.values))
         if options.command == "distinctive":
             return run_distinctive(options.given)
         return run_study(options.given, options.full) if options.command == "study" else run_notebook(options)
@@ -151,6 +156,30 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
         else:
             break
     lines.write(f"done in {time.monotonic() - started:.0f} s\n")
+    return 0
+
+
+def run_training(stage: str, parameters: dict[str, Any]) -> int:
+    """A stage's training as its notebook does it, up to the last checkpoint; process 0 says and writes what there is to."""
+    from safetensors.torch import load_file
+
+    from s2igan import backbone, evaluate, parallel, rdg_training, runs, sen
+
+    values = settings.resolve(parameters)
+    parallel.start()
+    runs.set_threads(values.threads)
+    folder, data_folder = settings.run_dir(values, stage), settings.run_dir(values, "data")
+    with contextlib.nullcontext() if parallel.rank() == 0 else contextlib.redirect_stdout(io.StringIO()):
+        if stage == "sen":
+            store, network, features, upstream = sen.load_inputs(values, ".")
+            sen.train_sen(values, store, network, features, folder, upstream)
+        else:
+            store, net, speech, upstream = rdg_training.load_inputs(values, ".")
+            evaluator = backbone.load_network(data_folder / "evaluator.safetensors")
+            features = load_file(data_folder / "features.safetensors")["evaluator"]
+            watch = evaluate.watcher(store, evaluator, features, values, folder)
+            rdg_training.train_rdg(values, store, net, speech, folder, upstream, watch)
+    parallel.end()
     return 0
 
 

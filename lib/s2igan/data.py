@@ -17,7 +17,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -592,17 +592,44 @@ def pad_mels(mels: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     return batch, lengths
 
 
-def augment(images: np.ndarray, size: int, rng: np.random.Generator, flip: bool) -> Tensor:
-    """For training: a random crop of each image, mirrored with probability 1/2 if `flip`.
+def random_crops(
+    images: np.ndarray, chosen: np.ndarray, size: int, rng: np.random.Generator, flip: bool, own: slice = slice(None)
+) -> Tensor:
+    """For training: a random crop of each chosen image, mirrored with probability 1/2 if `flip`.
 
-    images (B, S, S, 3) uint8 -> (B, 3, size, size) float32 in [-1, 1].
+    Args: images: of a store, (N, S, S, 3) uint8. chosen: their numbers, (B,). own: the rows of the batch that are wanted; the crops are
+        drawn for all of it.
+    Returns: (b, size, size, 3) uint8, for `to_float`.
     """
-    count, side = images.shape[:2]
-    corners = rng.integers(0, side - size + 1, (count, 2))
-    mirrored = rng.random(count) < 0.5 if flip else np.zeros(count, bool)
-    crops = np.stack([image[y : y + size, x : x + size] for image, (y, x) in zip(images, corners, strict=True)])
+    corners = rng.integers(0, images.shape[1] - size + 1, (len(chosen), 2))[own]
+    mirrored = (rng.random(len(chosen)) < 0.5 if flip else np.zeros(len(chosen), bool))[own]
+    crops = np.stack([images[k, y : y + size, x : x + size] for k, (y, x) in zip(chosen[own], corners, strict=True)])
     crops[mirrored] = crops[mirrored, :, ::-1]
-    return _to_tensor(crops)
+    return torch.from_numpy(crops)
+
+
+def augment(images: np.ndarray, size: int, rng: np.random.Generator, flip: bool) -> Tensor:
+    """`random_crops` of all images (B, S, S, 3) as (B, 3, size, size) float32 in [-1, 1]."""
+    return to_float(random_crops(images, np.arange(len(images)), size, rng, flip))
+
+
+def to_float(images: Tensor) -> Tensor:
+    """(B, s, s, 3) uint8 -> (B, 3, s, s) float32 in [-1, 1], channels last; where the images are: to a GPU, bytes move."""
+    return images.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def ahead(make: Callable[[int], Any], items: range, beside: bool) -> Iterator[Any]:
+    """make(item) of each item; `beside`: in a thread, the next one while the caller works with the last."""
+    if not beside or not items:
+        yield from map(make, items)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(make, items[0])
+        for item in items[1:]:
+            made = waiting.result()
+            waiting = pool.submit(make, item)
+            yield made
+        yield waiting.result()
 
 
 def some_captions(store: Store, classes: int, each: int) -> np.ndarray:
@@ -616,12 +643,7 @@ def some_captions(store: Store, classes: int, each: int) -> np.ndarray:
 def centre_crop(images: np.ndarray, size: int) -> Tensor:
     """For evaluation: the middle of each image. images (B, S, S, 3) uint8 -> (B, 3, size, size) float32 in [-1, 1]."""
     start = (images.shape[1] - size) // 2
-    return _to_tensor(images[:, start : start + size, start : start + size])
-
-
-def _to_tensor(images: np.ndarray) -> Tensor:
-    planes = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-    return planes.float().div_(127.5).sub_(1)
+    return to_float(torch.from_numpy(np.ascontiguousarray(images[:, start : start + size, start : start + size])))
 
 
 def pyramid(images: Tensor, sizes: list[int] | tuple[int, ...]) -> list[Tensor]:

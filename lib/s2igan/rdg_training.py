@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +12,26 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from s2igan import losses, runs
-from s2igan.data import Store, augment, pyramid
+from s2igan import losses, parallel, runs
+from s2igan.data import Store, ahead, pyramid, random_crops, to_float
 from s2igan.rdg import Discriminator, Generator, RelationSupervisor
-from s2igan.sen import SEN, caption_batch, embed_captions, epoch_batches, sen_losses, training_steps, training_targets
-from s2igan.settings import RDG_SYSTEMS, Settings, identity
+from s2igan.sen import (
+    SEN,
+    caption_batch,
+    embed_captions,
+    epoch_batches,
+    fresh_sen,
+    load_sen,
+    sen_losses,
+    standardised,
+    training_steps,
+    training_targets,
+)  # fmt: skip
+from s2igan.sen import load_inputs as load_sen_inputs
+from s2igan.settings import RDG_SYSTEMS, Settings, identity, run_dir
 from s2igan.study import TRAINING, source_digest
 
 
@@ -93,9 +107,29 @@ def make_generator(settings: Settings, speech_size: int) -> Generator:
     )  # fmt: skip
 
 
+def load_inputs(settings: Settings, root: str | Path) -> tuple[Store, SEN, Tensor | None, str]:
+    """What `train_rdg` learns from, as the stages before left it.
+
+    Returns: the store; SEN, finished, or fresh where its speech encoder learns here; the embeddings of all captions as the generator should
+        see them, [M, D], None where the encoder learns here; the fingerprint of it all.
+    Raises: BadInput when a stage before has not run, or ran with other settings.
+    """
+    store, backbone, _, upstream = load_sen_inputs(settings, root)
+    system = RDG_SYSTEMS[settings.system]["sen"]
+    if system is None:
+        return store, fresh_sen(settings, store, backbone), None, upstream
+    folder = run_dir(settings, "sen", system, root=root)
+    net = load_sen(settings.model_copy(update={"system": system}), store, backbone, folder / "weights.safetensors")
+    speech = load_file(folder / "embeddings.safetensors")["speech"]
+    read = [runs.file_sha256(folder / f"{name}.safetensors") for name in ("weights", "embeddings")]
+    speech = standardised(speech, store)[0] if settings.rdg_standardise else speech
+    return store, net, speech, runs.fingerprint(store.fingerprint, *read)
+
+
 def train_step(
     nets: Nets, optimisers: dict[str, torch.optim.Optimizer], real: Tensor, similar: Tensor, wrong: Tensor, speech: Tensor,
     noise: Tensor, embed_image: Callable[[Tensor], Tensor], settings: Settings, autocast: Callable, sen_loss: Tensor | None = None,
+    eps: Tensor | None = None,
 ) -> dict[str, Tensor]:  # fmt: skip
     """One training step (paper, section 2.2; order of the released code).
 
@@ -105,6 +139,7 @@ def train_step(
         embed_image: frozen IED, images -> unit embeddings [B, D].
         autocast: makes the context of each forward. One a phase: a context keeps cast weights, which the next update makes stale.
         sen_loss: SEN's loss of this batch, followed in the generator's update ("end-to-end").
+        eps: noise of the conditioning augmentation, [B, condition_size]; drawn when None.
     Returns: the losses, detached scalars.
     """
     sizes = scales(settings)
@@ -113,7 +148,7 @@ def train_step(
 
     # 1. One forward of G serves every phase below.
     with autocast():
-        fakes, mu, logvar = nets.generator(noise, speech)
+        fakes, mu, logvar = nets.generator(noise, speech, eps)
 
     # 2. D of each scale: maximise log D(real, c) + log(1 - D(wrong, c)) + log(1 - D(fake, c)), and the same without c.
     with autocast():
@@ -160,10 +195,11 @@ def train_step(
 
 
 def update(optimisers: list[torch.optim.Optimizer], loss: Tensor) -> None:
-    """One step of each optimiser down the gradient of `loss`."""
+    """One step of each optimiser down the gradient of `loss`, averaged over the processes that train together."""
     for optimiser in optimisers:
         optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    parallel.average(p.grad for optimiser in optimisers for group in optimiser.param_groups for p in group["params"] if p.grad is not None)
     for optimiser in optimisers:
         optimiser.step()
 
@@ -257,6 +293,7 @@ def train_rdg(
     Raises: RuntimeError naming the last good checkpoint when a loss is not finite.
     """
     device = runs.pick_device(settings)
+    own = parallel.rows(settings.rdg_batch)
     train_images = store.images_of("train")
     steps = training_steps(settings.rdg_steps, settings.rdg_epochs, len(train_images), settings.rdg_batch)
     per_epoch = len(train_images) // settings.rdg_batch
@@ -295,35 +332,45 @@ def train_rdg(
         shutil.rmtree(folder / "growth", ignore_errors=True)  # what an earlier run's watch left
     log = runs.Log(folder / "log.jsonl", steps, settings.rdg_batch, start)
 
-    def picture(indices: np.ndarray, rng: np.random.Generator) -> Tensor:
-        images = augment(store.images[indices], settings.data_image_size, rng, settings.data_flip)
-        return images.to(device, memory_format=torch.channels_last)
+    @functools.lru_cache(maxsize=2)
+    def batches_of(epoch: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        return plan_epoch(settings, store, train_images, epoch, by_length=learns)
+
+    def batch_of(step: int) -> tuple[int, np.ndarray, np.ndarray, Tensor, tuple[Tensor, Tensor] | None]:
+        """What a step sees, from seed and step alone: a seed for torch; this process's images, captions, and pixels of real, similar and
+        wrong images, [3, b, s, s, 3] uint8; where the encoder learns, the captions as it takes them."""
+        epoch, position = divmod(step, per_epoch)
+        chosen, captions = batches_of(epoch)[position]
+        rng = np.random.default_rng([settings.seed, 5, step])
+        seed = int(rng.integers(2**63))
+        pixels = torch.stack([
+            random_crops(store.images, images, settings.data_image_size, rng, settings.data_flip, own)
+            for images in (chosen, *draw_images(store, chosen, rng, by_class))
+        ])  # fmt: skip
+        heard = caption_batch(net.caption_encoder, store, captions[own]) if learns else None
+        return seed, chosen[own], captions[own], pixels.pin_memory() if device.type == "cuda" else pixels, heard
 
     sums: dict[str, Tensor] = {}
     logged = start
-    epoch_of, batches = -1, []
-    for step in range(start, steps):
-        epoch, position = divmod(step, per_epoch)
-        if epoch != epoch_of:
-            epoch_of, batches = epoch, plan_epoch(settings, store, train_images, epoch, by_length=learns)
-        chosen, captions = batches[position]
-        rng = np.random.default_rng([settings.seed, 5, step])
-        torch.manual_seed(int(rng.integers(2**63)))
-        similar, wrong = draw_images(store, chosen, rng, by_class)
-        noise = torch.randn(len(chosen), settings.rdg_noise_size, device=device)
-        real, similar, wrong = picture(chosen, rng), picture(similar, rng), picture(wrong, rng)
+    for step, (seed, chosen, captions, pixels, heard) in enumerate(ahead(batch_of, range(start, steps), device.type == "cuda"), start):
+        torch.manual_seed(seed)
+        noise = torch.randn(settings.rdg_batch, settings.rdg_noise_size, device=device)[own]
+        eps = torch.randn(settings.rdg_batch, settings.rdg_condition_size, device=device, dtype=torch.bfloat16 if bf16 else None)[own]
+        real, similar, wrong = map(to_float, pixels.to(device, non_blocking=True))
         sen_loss = None
         if learns:
             net.train()
-            heard, lengths = caption_batch(net.caption_encoder, store, captions)
-            a = net.caption_encoder(heard.to(device), lengths)  # (B, D)
+            a = net.caption_encoder(heard[0].to(device), heard[1])  # (B, D)
             embedding = nets.hearing.norm(a)
             if RDG_SYSTEMS[settings.system]["matching"]:
                 labels = targets[torch.as_tensor(store.image_class[chosen])].to(device)
-                sen_loss = sum(sen_losses(net, net.images(real), a, labels, settings))
+                v, a, labels = map(parallel.gather, (net.images(real), a, labels))
+                sen_loss = sum(sen_losses(net, v, a, labels, settings))
         else:
             embedding = speech[torch.as_tensor(captions)]
-        report = train_step(nets, optimisers, real, similar, wrong, embedding, noise, net.images.frozen, settings, autocast, sen_loss)
+        report = train_step(
+            nets, optimisers, real, similar, wrong, embedding, noise, net.images.frozen, settings, autocast, sen_loss, eps
+        )  # fmt: skip
         if sen_loss is not None:
             report["SEN"] = sen_loss.detach()
         decay = min(settings.rdg_ema, (1 + step) / (10 + step)) if settings.rdg_ema_warmup else settings.rdg_ema
@@ -338,15 +385,17 @@ def train_rdg(
         saving = done % settings.rdg_checkpoint_every == 0 or last
         # A checkpoint starts a new sum, so that the log of a resumed run equals that of an uninterrupted one.
         if done % settings.rdg_log_every == 0 or saving:
+            parallel.average(sums.values())
             means = {name: value.item() / (done - logged) for name, value in sums.items()}
             if not all(np.isfinite(value) for value in means.values()):
                 raise RuntimeError(f"a loss is not finite before step {done} ({means}): the last checkpoint in {checkpoints} is good")
-            if watch is not None and (done % settings.rdg_sample_every == 0 or last):
+            if watch is not None and (done % settings.rdg_sample_every == 0 or last) and parallel.rank() == 0:
                 settle(nets, store, speech)
                 means |= watch(nets.average, embeddings(nets, store, "val") if learns else speech, done)
-            log(done, **means)
+            if parallel.rank() == 0:
+                log(done, **means)
             sums, logged = {}, done
-        if saving:
+        if saving and parallel.rank() == 0:
             runs.save_checkpoint(checkpoints, done, {name: part.state_dict() for name, part in parts.items()}, mark)
     settle(nets, store, speech)
     nets.average.cpu()

@@ -6,6 +6,7 @@ B batch, T frames of log-mel, T' frames after the convolutions, D embedding size
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from s2igan import BadInput, runs
-from s2igan.data import Store, augment, pad_mels
+from s2igan import BadInput, parallel, runs
+from s2igan.backbone import load_network
+from s2igan.data import Store, ahead, open_store, pad_mels, random_crops, to_float
 from s2igan.losses import distinctive_loss, matching_loss
 from s2igan.metrics import mean_average_precision
-from s2igan.settings import SEN_SYSTEMS, Settings, identity
+from s2igan.settings import SEN_SYSTEMS, Settings, identity, run_dir, store_dir
 from s2igan.speech import MIN_FRAMES
 from s2igan.study import TRAINING, source_digest
 from s2igan.text import TextEncoder, characters
@@ -184,6 +186,15 @@ def load_sen(settings: Settings, store: Store, backbone: nn.Module, path: str | 
     return net.eval()
 
 
+def load_inputs(settings: Settings, root: str | Path) -> tuple[Store, nn.Module, Tensor, str]:
+    """What `train_sen` learns from, as 01_data left it: the store, the frozen backbone, its features of all images [N, feature_size], and
+    the fingerprint of it all. Raises BadInput when 01_data has not run."""
+    folder = run_dir(settings, "data", root=root)
+    store, backbone = open_store(store_dir(settings, root)), load_network(folder / "backbone.safetensors")
+    features = load_file(folder / "features.safetensors")["backbone"]
+    return store, backbone, features, runs.fingerprint(store.fingerprint, runs.file_sha256(folder / "backbone.safetensors"))
+
+
 def epoch_batches(images: np.ndarray, store: Store, batch: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """One epoch: every image once in random order with one of its captions, drawn uniformly; an incomplete batch is dropped.
 
@@ -260,12 +271,14 @@ def train_sen(settings: Settings, store: Store, backbone: nn.Module, features: T
         folder: the run's directory; log.jsonl and checkpoints/ are written there.
         upstream: fingerprint of the data and backbone.
     Returns: the network with the best validation mAP, in eval mode, on the CPU.
-    Raises: BadInput when the text encoder is asked for and a caption has no text; RuntimeError when the loss is not finite.
+    Raises: BadInput when the text encoder is asked for and a caption has no text; RuntimeError naming the last good checkpoint when a loss
+        is not finite.
     """
     distinctive, text = (SEN_SYSTEMS[settings.system][name] for name in ("distinctive", "text"))
     if text and not all(store.caption_text):
         raise BadInput(f"dataset {store.dataset!r} has recordings without their texts: {settings.system!r} has nothing to read there")
     device = runs.pick_device(settings)
+    own = parallel.rows(settings.sen_batch)
     train_images = store.images_of("train")
     steps = training_steps(
         settings.sen_text_steps if text else settings.sen_steps, settings.sen_epochs, len(train_images), settings.sen_batch
@@ -290,41 +303,49 @@ def train_sen(settings: Settings, store: Store, backbone: nn.Module, features: T
         print(f"goes on from step {start}", flush=True)
     log = runs.Log(folder / "log.jsonl", steps, settings.sen_batch, start)
 
-    sums: dict[str, float] = {}
-    batches: list[tuple[np.ndarray, np.ndarray]] = []
-    for step in range(start, steps):
+    @functools.lru_cache(maxsize=2)
+    def batches_of(epoch: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        return list(epoch_batches(train_images, store, settings.sen_batch, np.random.default_rng([settings.seed, 2, epoch])))
+
+    def batch_of(step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What a step sees, from seed and step alone, so that a resumed run needs no saved position: this process's rows of the batch as
+        pixels [b, s, s, 3] uint8, captions as the encoder takes them, with their lengths, and the numbers of their classes."""
         epoch, position = divmod(step, per_epoch)
-        if not batches or position == 0:
-            # A batch follows from seed, epoch and position alone, so a resumed run needs no saved position.
-            batches = list(epoch_batches(train_images, store, settings.sen_batch, np.random.default_rng([settings.seed, 2, epoch])))
-        images, captions = batches[position]
+        images, captions = batches_of(epoch)[position]
         rng = np.random.default_rng([settings.seed, 3, step])
+        pixels = random_crops(store.images, images, settings.data_image_size, rng, settings.data_flip, own)
+        return pixels, *caption_batch(net.caption_encoder, store, captions[own]), target[torch.as_tensor(store.image_class[images[own]])]
+
+    sums: dict[str, Tensor] = {}
+    for step, (pixels, heard, lengths, labels) in enumerate(ahead(batch_of, range(start, steps), device.type == "cuda"), start):
         for group in optimiser.param_groups:
-            group["lr"] = settings.sen_lr * lr_factor(settings.sen_lr_decay, step, steps, epoch)
+            group["lr"] = settings.sen_lr * lr_factor(settings.sen_lr_decay, step, steps, step // per_epoch)
 
         net.train()
-        pictures = augment(store.images[images], settings.data_image_size, rng, settings.data_flip).to(device)
-        heard, lengths = caption_batch(net.caption_encoder, store, captions)
-        labels = target[torch.as_tensor(store.image_class[images])].to(device)
-        v = net.images(pictures)  # (B, D)
+        v = net.images(to_float(pixels.to(device)))  # (B, D)
         a = net.caption_encoder(heard.to(device), lengths)  # (B, D)
+        v, a, labels = map(parallel.gather, (v, a, labels.to(device)))  # the losses compare the rows of all processes
         matching, l_d = sen_losses(net, v, a, labels, settings)
         # L_SEN = L_match + L_d; without L_d it is still measured, never followed.
         loss = matching + l_d if distinctive else matching
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        if not torch.isfinite(loss):
-            raise RuntimeError(f"the loss of SEN is {loss.item()} at step {step}: the last checkpoint in {checkpoints} is good")
+        parallel.average(p.grad for p in trained if p.grad is not None)
         optimiser.step()
         for name, value in (("matching", matching), ("L_d", l_d)):
-            sums[name] = sums.get(name, 0.0) + value.item()
+            sums[name] = sums[name] + value.detach() if name in sums else value.detach()
 
         done = step + 1
         if done % settings.sen_validate_every == 0 or done == steps:
             count = settings.sen_validate_every if done % settings.sen_validate_every == 0 else done % settings.sen_validate_every
-            val_map = validation_map(net, store, features, device)
-            log(done, **{name: value / count for name, value in sums.items()}, val_mAP=val_map)
+            means = {name: value.item() / count for name, value in sums.items()}
+            if not all(np.isfinite(value) for value in means.values()):
+                raise RuntimeError(f"a loss is not finite before step {done} ({means}): the last checkpoint in {checkpoints} is good")
             sums = {}
+            if parallel.rank() != 0:
+                continue
+            val_map = validation_map(net, store, features, device)
+            log(done, **means, val_mAP=val_map)
             if val_map > best_map or len(store.captions_of("val")) == 0:  # without validation classes the last weights are kept
                 best_map, best = val_map, copy.deepcopy(net.own_state())
             state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "best_map": best_map, "best": best}

@@ -64,6 +64,7 @@ class Settings(BaseModel):
     seed: Seed = 0
     download: bool = False  # fetch what is missing of cub or oxford into data_dir, some 2 or 1 GB
     threads: Count = 1  # torch threads of one run; the study runs as many one-thread runs side by side as there are cores
+    processes: Count = 1  # that train SEN or RDG together, one a GPU; each takes its rows of a batch
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 autocast where the device multiplies it natively
 
@@ -158,8 +159,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-# Which settings each stage reads. `threads`, `device` and `download` are left out on purpose: they change how a run comes about, not what
-# it is.
+# Which settings each stage reads. `threads`, `processes`, `device` and `download` are left out on purpose: they change how a run
+# comes about, not what it is.
 _STAGE_PREFIXES = {
     "data": ("data_",),
     "sen": ("sen_", "eval_"),

@@ -130,7 +130,8 @@ def check_folders(study: Study) -> None:
 
 def notebook_parameters(values: Settings, stage: str, threads: int = 1) -> dict[str, Any]:
     """What a stage's notebook is given and params.yaml keeps: all settings that it or a stage before it reads, and where it runs."""
-    return {**settings.read_up_to(values, stage), "threads": threads, "device": values.device, "download": values.download}
+    how = {"threads": threads, "processes": values.processes, "device": values.device, "download": values.download}
+    return {**settings.read_up_to(values, stage), **how}
 
 
 def runs_with_other_settings(study: Study, root: Path) -> list[Path]:
