@@ -1,0 +1,47 @@
+"""What test_parallel.py runs, alone and twice under torchrun: a stage's training, 20 steps, with BatchNorm frozen.
+
+    python tests/train_with_frozen_norms.py STAGE FOLDER VALUES
+
+FOLDER holds what `world` of test_training.py made; the trained weights of process 0 go to FOLDER/out-<processes>.pt.
+"""
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from s2igan import backbone, data, parallel, rdg_training, sen
+from s2igan.settings import resolve
+
+
+def main(stage: str, folder: Path, values: dict) -> None:
+    torch.set_num_threads(1)
+    # Statistics of a process's own rows are what may differ: here every BatchNorm keeps those that it starts with.
+    for norm in (nn.BatchNorm1d, nn.BatchNorm2d):
+        norm.train = lambda self, mode=True: nn.Module.train(self, False)
+    # Adam divides a gradient by its size. Where that is rounding noise, which sums in another order change, a larger eps leaves it noise.
+    torch.optim.Adam = functools.partial(torch.optim.Adam, eps=1e-4)
+    parallel.start()
+    settings, store = resolve(values), data.open_store(folder / "store")
+    network = backbone.load_network(folder / "backbone.safetensors")
+    out = folder / f"{stage}-{settings.system.replace(' ', '-').replace('/', '')}-{parallel.world()}"
+    if stage == "sen":
+        features = backbone.extract(network, store.images, 32)
+        trained = sen.train_sen(settings, store, network, features, out, "upstream").own_state()
+    else:
+        speech = torch.randn(len(store.caption_image), 16, generator=torch.Generator().manual_seed(0))
+        learns = "SEN" in settings.system or "end" in settings.system
+        net = sen.fresh_sen(settings, store, network)
+        nets = rdg_training.train_rdg(settings, store, net, None if learns else speech, out, "upstream")
+        trained = {f"{name}.{k}": v for name, part in nets.trained().items() for k, v in part.state_dict().items()}
+        trained |= {f"net.{k}": v for k, v in net.own_state().items()}
+    if parallel.rank() == 0:
+        torch.save(trained, f"{out}.pt")
+    parallel.end()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3]))
