@@ -111,7 +111,8 @@ def test_bad_input_to_the_experiment_on_the_distinctive_loss(words, said, capsys
         (["SYSTEMS="], "'systems' is empty"),
         (["CORES=0"], "'cores' is '0'"),
         (["PARAMS=none.yaml"], "none.yaml does not exist"),
-        (["DATASET=cub"], "give DATA_DIR"),
+        (["DATASET=folder"], "give DATA_DIR"),
+        (["DATASET=cub"], "data folder data/cub does not exist: give DATA_DIR=path if you have it, or DOWNLOAD=1"),
         (["ANALYSIS_KEPT=nowhere"], "nowhere/mini-flowers does not exist"),
         (["DATASET=cub", "DATA_DIR=nowhere"], "nowhere does not exist"),
         (["no_such_name_in_the_environment"], "is no NAME=value"),
@@ -191,8 +192,8 @@ def call(root: Path, *words: str) -> subprocess.CompletedProcess:
 
 
 def would_run(root: Path, *words: str) -> list[str]:
-    """The jobs of a dry run, such as 'rdg mini-flowers s2igan 0'."""
-    ran = call(root, "DRY=1", *words)
+    """The jobs that would run, such as 'rdg mini-flowers s2igan 0'."""
+    ran = call(root, "LIST=1", *words)
     assert ran.returncode == 0, ran.stderr
     return sorted(re.findall(r"would run (.*?) \(", ran.stdout))
 
@@ -220,7 +221,7 @@ def test_first_run_shows_plain_lines_the_table_and_where_things_are(project):
     kept = yaml.safe_load((run / "params.yaml").read_text())
     values = study.plan({}).of["mini-flowers"].model_copy(update={"system": "S2IGAN"})
     read = {**settings.of_stage(values, "data"), **settings.of_stage(values, "sen"), **settings.of_stage(values, "rdg")}
-    assert kept == settings.read_up_to(values, "rdg") | {"threads": 1, "device": "auto"}
+    assert kept == settings.read_up_to(values, "rdg") | {"threads": 1, "processes": 1, "device": "auto", "download": False}
     assert read.items() <= kept.items() and "sen_text_channels" in kept  # whatever a system reads is there
 
 
@@ -304,7 +305,7 @@ def test_a_killed_study_leaves_no_process_and_no_lock(project):
 
 def test_every_module_of_the_library_counts_for_a_stage_or_for_none():
     counted = {name for names in study.MODULES.values() for name in names}
-    uncounted = {"__init__", "__main__", "runs", "settings", "study"}  # the way results are made, not what they are
+    uncounted = {"__init__", "__main__", "fetch", "parallel", "runs", "settings", "study"}  # the way results are made, not what they are
     assert counted | uncounted == {path.stem for path in (ROOT / "lib/s2igan").glob("*.py")}
     assert all(set(names) <= set(study.MODULES[stage]) for stage, names in study.TRAINING.items())
 

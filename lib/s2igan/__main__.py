@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -30,7 +31,8 @@ NAME is any parameter of lib/s2igan/settings.py, in any case, or one of
   DATASET(S)=mini-birds,...   SEED(S)=0,1,...   SYSTEM(S)=S2IGAN,...   one or several, with commas
   PARAMS=file.yaml            further values, which those on the command line override
   CORES=2                     runs side by side; by default as many as there are cores
-  DRY=1                       only list what would be run
+  DRY=1                       a trial: every notebook at the preset's sizes, but with few images and steps; says how much memory it took
+  LIST=1                      only list what would be run
   TABLES=1                    end with the tables and figures over all systems (study-full does)
 A NAME without =value takes its value from the environment variable NAME.
 """
@@ -155,7 +157,7 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
                 raise
         else:
             break
-    lines.write(f"done in {time.monotonic() - started:.0f} s\n")
+    lines.write(f"done in {time.monotonic() - started:.0f} s, at most {peak_memory():.1f} GiB of memory\n")
     return 0
 
 
@@ -189,12 +191,14 @@ def run_training(stage: str, parameters: dict[str, Any]) -> int:
 def run_study(words: list[str], full: bool) -> int:
     """Checks what was given, runs Snakemake, and shows the tables and where everything is."""
     given = read_words(words)
-    cores, dry = given.pop("cores", None), str(given.pop("dry", "0")).lower() not in ("", "0", "no", "false")
+    cores, listing, dry = given.pop("cores", None), is_on(given.pop("list", 0)), is_on(given.pop("dry", 0))
     if cores is not None and not (cores.isdecimal() and int(cores)):
         raise BadInput(f"parameter 'cores' is {cores!r}: it must be a whole number from 1 on")
     if "params" in given:
         given = {**study.in_plural(settings.from_yaml(given.pop("params"))), **given}
-    given = {**(study.DEFAULTS_FULL if full else study.DEFAULTS), **given}
+    given = {**(study.DEFAULTS_FULL if full else study.DEFAULTS), **(study.DRY if dry else {}), **given}
+    if dry:  # in a folder of its own, beside the real study
+        given["study"] = f"{given.get('study') or given.get('preset') or 'mini'}-dry"
     chosen = study.plan(given)
     study.check_folders(chosen)
     root = find_root()
@@ -203,7 +207,7 @@ def run_study(words: list[str], full: bool) -> int:
     config.parent.mkdir(parents=True, exist_ok=True)
     with alone(root / "results" / ".lock"):
         config.write_text(yaml.safe_dump(given, sort_keys=False))
-        if not dry:
+        if not listing:
             for dataset, values in chosen.of.items():  # before Snakemake looks at the folder
                 complete(dataset, Path(values.data_dir).expanduser(), values.download)
             # Snakemake knows the settings of the runs that it made, not of those made by hand.
@@ -211,16 +215,30 @@ def run_study(words: list[str], full: bool) -> int:
                 (folder / "metrics.json").unlink()
         arguments = ["--snakefile", "Snakefile", "--configfile", str(config), "--cores", cores or str(usable_cores())]
         arguments += ["--rerun-incomplete", "--nolock", "--scheduler", "greedy"]
-        arguments += ["--dry-run"] if dry else ["--quiet", "all"]
+        arguments += ["--dry-run"] if listing else ["--quiet", "all"]
         events = Events()
         status = stoppable(lambda: snakemake(arguments, events))
-    if dry:
+    if listing:
         print("".join(f"would run {job}\n" for job in events.jobs), end="")
     if status == 0 and not events.jobs:
         print("nothing to do: every run is up to date")
-    if status == 0 and not dry:
+    if status == 0 and not listing:
         print_summary(chosen)
+        if events.jobs:
+            print(f"peak memory         {peak_memory():.1f} GiB, of one run")
+    if dry and not listing:
+        print("a dry run: of its figures none means anything")
     return status
+
+
+def is_on(value: Any) -> bool:
+    """Whether a switch such as DRY is on: 1, yes and true are; 0, no, false and nothing are not."""
+    return str(value).lower() not in ("", "0", "no", "false")
+
+
+def peak_memory() -> float:
+    """GiB that the largest process among the finished ones below this one had."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
 
 
 def run_distinctive(words: list[str]) -> int:
@@ -228,9 +246,8 @@ def run_distinctive(words: list[str]) -> int:
     given = read_words(words)
     if "params" in given:
         given = {**study.in_plural(settings.from_yaml(given.pop("params"))), **given}
-    if own := {"study", "systems", "tables", *(name for changes in study.CONDITIONS.values() for name in changes)} & set(given):
+    if own := {"study", "systems", "tables", "dry", *(name for changes in study.CONDITIONS.values() for name in changes)} & set(given):
         raise BadInput(f"parameter {sorted(own)[0]!r} is the experiment's own: leave it out")
-    dry = given.get("dry", "0")
     given = {"datasets": study.DEFAULTS_FULL["datasets"], "seeds": study.DEFAULTS_FULL["seeds"], **given}
     if others := [name for name in study.as_list(given["datasets"]) if name not in settings.EMBEDDED]:
         raise BadInput(
@@ -240,7 +257,7 @@ def run_distinctive(words: list[str]) -> int:
         condition: {**given, **changes, "study": study.condition_study(condition), "systems": "SEN,SEN w/o L_d"}
         for condition, changes in study.CONDITIONS.items()
     }
-    plans = [study.plan({n: value for n, value in values.items() if n not in ("dry", "cores")}) for values in studies.values()]
+    plans = [study.plan({n: value for n, value in values.items() if n not in ("list", "cores")}) for values in studies.values()]
     root = find_root()
     os.chdir(root)
     folder = root / "results" / "distinctive" / "tables"
@@ -255,7 +272,7 @@ def run_distinctive(words: list[str]) -> int:
         return 0
 
     status = stoppable(train)
-    if status or str(dry).lower() not in ("", "0", "no", "false"):
+    if status or is_on(given.get("list", 0)):
         return status
     values = {"study": "distinctive", "preset": given.get("preset", "mini"), "analysis_datasets": study.as_list(given["datasets"]),
               "analysis_runs": next(iter(plans[-1].of.values())).analysis_runs}  # fmt: skip

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,11 @@ def find_source(settings: Settings, root: str | Path) -> Source:
     if settings.dataset not in EMBEDDED:
         folder = Path(root) / Path(settings.data_dir).expanduser()
         complete(settings.dataset, folder, settings.download)
-        return read_source(settings.dataset, folder)
+        source = read_source(settings.dataset, folder)
+        if settings.data_images is None:
+            return source
+        by_class = itertools.groupby(sorted(source.items, key=lambda item: item.label), key=lambda item: item.label)
+        return replace(source, items=tuple(item for _, items in by_class for item in itertools.islice(items, settings.data_images)))
     drawn = store_dir(settings, root).with_suffix(".drawn")
     shutil.rmtree(drawn, ignore_errors=True)
     write_dataset(

@@ -73,6 +73,7 @@ class Settings(BaseModel):
     data_classes: Annotated[int, Field(ge=4)] = 400  # classes drawn (embedded sets); of them a fifth, at most 20, unseen
     data_images_per_class: Annotated[int, Field(ge=2)] = 5  # pictures drawn of a training class (embedded sets)
     data_unseen_images: Annotated[int, Field(ge=2)] = 20  # and of an unseen class
+    data_images: Annotated[int, Field(ge=2)] | None = None  # of each class the first so many, for trials of data sets in folders
     data_naming: Annotated[int, Field(ge=1, le=5)] = 4  # attributes that a caption names beside the usual ones (embedded sets)
     data_most_values: Annotated[int, Field(ge=2)] | None = None  # an attribute takes its first so many values alone (embedded sets)
     data_validation: Share = 0.1  # share of the training classes held out; every choice is made on them
@@ -84,7 +85,7 @@ class Settings(BaseModel):
     data_crop_from: Count = 34  # short side of the stored image, from which training crops `data_image_size`
     data_flip: bool | None = None  # mirror training images; by default everything but the embedded sets, whose birds face right
     data_backbone: Literal["standin", "inception"] = "standin"
-    data_backbone_weights: str = "imagenet"  # of Inception-v3: imagenet (fetched once), a path, or random (dry runs)
+    data_backbone_weights: str = "imagenet"  # of Inception-v3: imagenet (fetched once), a path, or random (dry runs: DRY=1)
     data_backbone_steps: Count = 200  # training steps of each stand-in network
     data_backbone_batch: Count = 64
 

@@ -20,6 +20,13 @@ from s2igan.settings import DEFAULT_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS, Settings
 DEFAULTS = {"datasets": "mini-flowers", "seeds": "0", "systems": ",".join(DEFAULT_SYSTEMS)}
 DEFAULTS_FULL = {"datasets": "mini-birds,mini-flowers", "seeds": "0,1,2", "systems": ",".join(RDG_SYSTEMS), "tables": "1"}
 
+# What DRY=1 lays over a preset: every notebook at the preset's sizes, with a few images and steps; nothing is downloaded.
+DRY = {
+    "data_classes": 60, "data_images": 3, "data_captions": 1, "data_backbone_steps": 3, "data_backbone_weights": "random",
+    "sen_steps": 2, "sen_text_steps": 2, "sen_validate_every": 1, "rdg_steps": 2, "rdg_log_every": 1, "rdg_sample_every": 2,
+    "rdg_checkpoint_every": 1, "eval_batch": 16, "threads": os.cpu_count() or 1,
+}  # fmt: skip
+
 # Where the distinctive loss might help SEN: what `python -m s2igan distinctive` changes of the data, each a study of its own.
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029")
 MORE_VOICES = ",".join(accent + variant for accent in ACCENTS for variant in ("", "+f1", "+f3", "+m1", "+m5"))
