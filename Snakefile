@@ -1,5 +1,5 @@
 # The study as a graph of notebooks: data -> SEN -> RDG -> analysis. `make study` runs it here;
-# on a cluster: snakemake --executor slurm --jobs 20 --config datasets=mini-birds,mini-flowers seeds=0,1,2
+# on a cluster: snakemake --profile profiles/slurm --config datasets=mini-birds,mini-flowers seeds=0,1,2
 # Any parameter of lib/s2igan/settings.py can stand after --config.
 #
 # Declared outputs are deleted before a job starts, so log.jsonl and checkpoints/, from which a stopped run goes on, are not
@@ -47,6 +47,12 @@ def read_by(stage):
 def parameters(stage):
     """A rule's `values`: its notebook's parameters. Functions of `threads` do not count when Snakemake looks for changes."""
     return lambda wildcards, threads: json.dumps(studies.notebook_parameters(settings_of(wildcards), stage, threads))
+
+
+def gpus(wildcards):
+    """How many GPUs a run needs, where there are any: --resources gpu=1 runs one after the other, a cluster gives each its own."""
+    values = settings_of(wildcards)
+    return 0 if values.device == "cpu" else values.processes
 
 
 def source(stage, notebook):
@@ -110,6 +116,8 @@ rule data:
     log:
         RESULTS + f"/data-store-seed{DATA_SEED}/01_data.ipynb",
     threads: workflow.cores or 1
+    resources:
+        gpu=gpus,
     params:
         notebook="notebooks/01_data.ipynb",
         source=source("data", "notebooks/01_data.ipynb"),
@@ -131,6 +139,8 @@ rule sen:
     log:
         SEN + "/02_sen.ipynb",
     threads: lambda wildcards: settings_of(wildcards).threads
+    resources:
+        gpu=gpus,
     params:
         notebook="notebooks/02_sen.ipynb",
         source=source("sen", "notebooks/02_sen.ipynb"),
@@ -151,6 +161,8 @@ rule text_encoder:  # as SEN, by a notebook of its own
     log:
         TEXT + "/02_text_encoder.ipynb",
     threads: lambda wildcards: settings_of(wildcards).threads
+    resources:
+        gpu=gpus,
     params:
         notebook="notebooks/02_text_encoder.ipynb",
         source=source("sen", "notebooks/02_text_encoder.ipynb"),
@@ -175,6 +187,8 @@ rule rdg:
     log:
         RDG + "/03_rdg.ipynb",
     threads: lambda wildcards: settings_of(wildcards).threads
+    resources:
+        gpu=gpus,
     params:
         notebook="notebooks/03_rdg.ipynb",
         source=source("rdg", "notebooks/03_rdg.ipynb"),

@@ -310,6 +310,18 @@ def test_every_module_of_the_library_counts_for_a_stage_or_for_none():
     assert all(set(names) <= set(study.MODULES[stage]) for stage, names in study.TRAINING.items())
 
 
+def test_a_cluster_gets_a_job_a_run_with_its_gpus(project):
+    shutil.copytree(ROOT / "profiles", project / "profiles", dirs_exist_ok=True)
+    command = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", "--dry-run", "--config"]
+    command += ["preset=paper", "datasets=mini-birds", "systems=S2IGAN", "processes=4"]
+    ran = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    jobs = {block.split(":")[0]: block for block in ran.stdout.split("\nrule ")[1:]}
+    assert set(jobs) == {"data", "sen", "rdg", "analysis", "all"}
+    assert "gpu=4" in jobs["rdg"] and "gpu=4" in jobs["sen"] and "gpu=" not in jobs["analysis"]
+    assert "runtime=1440" in jobs["rdg"]
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_passes_values_as_they_are(tmp_path):
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):

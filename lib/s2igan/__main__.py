@@ -215,6 +215,8 @@ def run_study(words: list[str], full: bool) -> int:
                 (folder / "metrics.json").unlink()
         arguments = ["--snakefile", "Snakefile", "--configfile", str(config), "--cores", cores or str(usable_cores())]
         arguments += ["--rerun-incomplete", "--nolock", "--scheduler", "greedy"]
+        if any(Path("/dev").glob("nvidia[0-9]*")):  # one run after the other on the GPUs, which all would share otherwise
+            arguments += ["--resources", f"gpu={next(iter(chosen.of.values())).processes}"]
         arguments += ["--dry-run"] if listing else ["--quiet", "all"]
         events = Events()
         status = stoppable(lambda: snakemake(arguments, events))
