@@ -24,6 +24,7 @@ DATA_SEED = next(iter(study.of.values())).data_seed
 SEN = RESULTS + "/sen-{system}-seed{seed}"
 RDG = RESULTS + "/rdg-{system}-seed{seed}"
 TABLES = f"results/{study.name}/tables"
+CLASSIFIER = RESULTS + f"/classifier-inception-seed{DATA_SEED}"
 TEXT = RESULTS + "/sen-{system,text-encoder}-seed{seed}"
 BY_SLUG = {slug(system): system for system in [*SEN_SYSTEMS, *RDG_SYSTEMS]}
 PYTHON, PROCESS = sys.executable, os.getpid()
@@ -74,6 +75,12 @@ def runs(dataset):
     return expand(SEN + "/{file}", dataset=dataset, system=map(slug, study.sen), seed=study.seeds, file=files) + expand(
         RDG + "/{file}", dataset=dataset, system=map(slug, study.rdg), seed=study.seeds, file=files
     )
+
+
+def classifier_of(wildcards):
+    """The classifier of the unseen classes, where the Inception Score needs one."""
+    inception = study.of[wildcards.dataset].data_backbone == "inception"
+    return expand(CLASSIFIER + "/{name}", name=["metrics.json", "weights.safetensors"], **wildcards) if inception else []
 
 
 def speech_of(wildcards):
@@ -129,6 +136,27 @@ rule data:
         RUN
 
 
+rule classifier:  # for the Inception Score, where the stand-in evaluator does not serve
+    input:
+        rules.data.output,
+    output:
+        CLASSIFIER + "/metrics.json",
+        CLASSIFIER + "/weights.safetensors",
+    log:
+        CLASSIFIER + "/02_classifier.ipynb",
+    threads: lambda wildcards: settings_of(wildcards).threads
+    resources:
+        gpu=gpus,
+    params:
+        notebook="notebooks/02_classifier.ipynb",
+        source=source("classifier", "notebooks/02_classifier.ipynb"),
+        settings=read_by("classifier"),
+        values=parameters("classifier"),
+        label=label("classifier"),
+    shell:
+        RUN
+
+
 rule sen:
     input:
         rules.data.output,
@@ -180,6 +208,7 @@ rule rdg:
     input:
         rules.data.output,
         speech_of,
+        classifier_of,
     output:
         RDG + "/metrics.json",
         RDG + "/weights.safetensors",

@@ -252,8 +252,9 @@ def test_evaluation_rows_and_their_repetition(world, tmp_path):
     settings = settings_for("S2IGAN")
     speech = torch.randn(len(world.store.caption_image), 16)
     features = backbone.extract(world.evaluator, world.store.images, 32)
+    judges = evaluate.Judges(world.evaluator, world.evaluator, world.evaluator, features, features)
     generator = train_rdg(world, tmp_path, rdg_steps=2)
-    first, second = (evaluate.evaluate_rdg(generator, world.store, speech, world.evaluator, features, settings) for _ in range(2))
+    first, second = (evaluate.evaluate_rdg(generator, world.store, speech, judges, settings) for _ in range(2))
     assert first == second
     values = {row["metric"]: row for row in first}
     assert {"mAP", "FID", "KID", "IS", "IS_std", "attribute colour", "asked colour"} <= set(values)
@@ -262,7 +263,7 @@ def test_evaluation_rows_and_their_repetition(world, tmp_path):
     assert values["asked colour"]["value"] == values["attribute colour"]["value"]  # a flower's colour is always named
     naming = sum("ring" in world.store.caption_text[i] for i in world.store.captions_of("test"))
     assert values["asked ring"]["n"] == naming < 20
-    real = {row["metric"]: row["value"] for row in evaluate.evaluate_real(world.store, features, world.evaluator, settings)}
+    real = {row["metric"]: row["value"] for row in evaluate.evaluate_real(world.store, judges, settings)}
     assert 0 <= real["FID real"] < values["FID"]["value"]
 
 

@@ -147,6 +147,7 @@ STUBS = {
 leave(names.store_dir(settings), "index.json", "images.npy", "mels.npy", "mel_offsets.npy")
 leave(names.run_dir(settings, "data"), "backbone.safetensors", "evaluator.safetensors", "features.safetensors", "metrics.json")
 """,
+    "02_classifier": 'leave(names.run_dir(settings, "classifier"), "weights.safetensors", "metrics.json")',
     "02_sen": 'leave(names.run_dir(settings, "sen"), "weights.safetensors", "embeddings.safetensors", "metrics.json")',
     "02_text_encoder": 'leave(names.run_dir(settings, "sen"), "weights.safetensors", "embeddings.safetensors", "metrics.json")',
     "03_rdg": """
@@ -317,7 +318,7 @@ def test_a_cluster_gets_a_job_a_run_with_its_gpus(project):
     ran = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
     jobs = {block.split(":")[0]: block for block in ran.stdout.split("\nrule ")[1:]}
-    assert set(jobs) == {"data", "sen", "rdg", "analysis", "all"}
+    assert set(jobs) == {"data", "classifier", "sen", "rdg", "analysis", "all"}
     assert "gpu=4" in jobs["rdg"] and "gpu=4" in jobs["sen"] and "gpu=" not in jobs["analysis"]
     assert "runtime=1440" in jobs["rdg"]
 

@@ -163,23 +163,19 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
 
 def run_training(stage: str, parameters: dict[str, Any]) -> int:
     """A stage's training as its notebook does it, up to the last checkpoint; process 0 says and writes what there is to."""
-    from safetensors.torch import load_file
-
-    from s2igan import backbone, evaluate, parallel, rdg_training, runs, sen
+    from s2igan import evaluate, parallel, rdg_training, runs, sen
 
     values = settings.resolve(parameters)
     parallel.start()
     runs.set_threads(values.threads)
-    folder, data_folder = settings.run_dir(values, stage), settings.run_dir(values, "data")
+    folder = settings.run_dir(values, stage)
     with contextlib.nullcontext() if parallel.rank() == 0 else contextlib.redirect_stdout(io.StringIO()):
         if stage == "sen":
             store, network, features, upstream = sen.load_inputs(values, ".")
             sen.train_sen(values, store, network, features, folder, upstream)
         else:
             store, net, speech, upstream = rdg_training.load_inputs(values, ".")
-            evaluator = backbone.load_network(data_folder / "evaluator.safetensors")
-            features = load_file(data_folder / "features.safetensors")["evaluator"]
-            watch = evaluate.watcher(store, evaluator, features, values, folder)
+            watch = evaluate.watcher(store, evaluate.load_judges(values, "."), values, folder)
             rdg_training.train_rdg(values, store, net, speech, folder, upstream, watch)
     parallel.end()
     return 0

@@ -6,11 +6,13 @@ Both map images [B, 3, s, s] in [-1, 1] to features [B, feature_size], frozen an
 from __future__ import annotations
 
 import itertools
+import unittest.mock
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytorch_fid.inception
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
@@ -20,7 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import Inception_V3_Weights, inception_v3
 
 from s2igan import BadInput
-from s2igan.data import Store, augment, centre_crop
+from s2igan.data import Store, augment, centre_crop, random_crops, to_float
 from s2igan.runs import replacing
 
 
@@ -77,6 +79,48 @@ class InceptionV3(nn.Module):
         return self.net(images)
 
 
+class FIDInception(nn.Module):
+    """The Inception of published FIDs to its last pooling: pytorch-fid's network with TensorFlow's weights of 2015, features [B, 2048]."""
+
+    feature_size = 2048
+
+    def __init__(self, weights: str | dict[str, Tensor]) -> None:
+        """`weights`: 'pytorch-fid' (fetched once), a path to that file, or 'random' for a dry run; or the tensors themselves.
+
+        Raises: BadInput when the weights cannot be had.
+        """
+        super().__init__()
+        state = _fid_weights(weights) if isinstance(weights, str) else weights
+        with unittest.mock.patch.object(pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: state):  # it always loads some
+            self.net = pytorch_fid.inception.fid_inception_v3()
+        self.net.fc = nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 3, s, s] in [-1, 1] -> features [B, 2048]; resized to 299x299, bilinear, align_corners False."""
+        if images.shape[-1] != 299:
+            images = F.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
+        return self.net(images)
+
+
+def _fid_weights(weights: str) -> dict[str, Tensor]:
+    if weights == "random":
+        return inception_v3(weights=None, init_weights=False, aux_logits=False, num_classes=1008).state_dict()
+    if weights != "pytorch-fid":
+        return _from_path(weights, "data_fid_weights", "pytorch-fid's")
+    url = pytorch_fid.inception.FID_WEIGHTS_URL
+    try:
+        return torch.hub.load_state_dict_from_url(url, progress=False, check_hash=True, weights_only=True)
+    except Exception as error:
+        raise BadInput(f"the weights of FID's Inception could not be fetched ({type(error).__name__}): download {url} "
+                       "and give its path as data_fid_weights") from None  # fmt: skip
+
+
+def _from_path(path: str, parameter: str, whose: str) -> dict[str, Tensor]:
+    if not Path(path).is_file():
+        raise BadInput(f"{parameter}: {path} does not exist; expected {whose} Inception-v3 weights file")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def _imagenet_weights(weights: str | None) -> dict[str, Tensor]:
     if weights in (None, "", "imagenet"):
         try:
@@ -85,10 +129,10 @@ def _imagenet_weights(weights: str | None) -> dict[str, Tensor]:
             url = Inception_V3_Weights.IMAGENET1K_V1.url
             raise BadInput(f"Inception-v3 weights could not be fetched ({type(error).__name__}): download {url} "
                            "and give its path as data_backbone_weights") from None  # fmt: skip
-    path = Path(weights)
-    if not path.is_file():
-        raise BadInput(f"data_backbone_weights: {path} does not exist; expected torchvision's Inception-v3 weights file")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return _from_path(weights, "data_backbone_weights", "torchvision's")
+
+
+Network = StandIn | InceptionV3 | FIDInception
 
 
 def freeze(network: nn.Module) -> nn.Module:
@@ -173,6 +217,52 @@ def train_standin(
     return freeze(net)
 
 
+def train_classifier(
+    store: Store, weights: str, device: torch.device, *, size: int, epochs: int, batch: int, lr: float, held_out: int, flip: bool,
+    seed: int, bf16: bool = False, progress: Callable[[str], None] = print,
+) -> tuple[InceptionV3, float, int]:  # fmt: skip
+    """Inception-v3 fine-tuned to tell the unseen classes apart, for the Inception Score (the published one is out of reach).
+
+    All its layers learn, AdamW, the rate falling to zero in one cycle. Every `held_out`-th image of a class is kept out.
+
+    Args: weights: as of `InceptionV3`, to start from. size: pixels of a crop.
+    Returns: the network on the CPU, its classes the unseen ones in order; its accuracy on the images kept out, 0 .. 1; their number.
+    """
+    torch.manual_seed(seed)
+    images = store.images_of("test")
+    classes, labels = np.unique(store.image_class[images], return_inverse=True)
+    kept = np.concatenate([np.flatnonzero(labels == k)[held_out - 1 :: held_out] for k in range(len(classes))])
+    learnt = np.setdiff1d(np.arange(len(images)), kept)
+    net = InceptionV3(weights)
+    net.classify = nn.Linear(net.feature_size, len(classes))
+    net.to(device, memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-2)
+    steps = max(1, len(learnt) // batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
+    for epoch in range(epochs):
+        rng = np.random.default_rng([seed, epoch])
+        order, total = rng.permutation(learnt), 0.0
+        for step in range(steps):
+            rows = order[step * batch : (step + 1) * batch]
+            pictures = to_float(random_crops(store.images, images[rows], size, rng, flip).to(device))
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                loss = F.cross_entropy(net.classify(net(pictures)).float(), torch.as_tensor(labels[rows]).to(device))
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            total += loss.detach()
+        progress(f"classifier epoch {epoch + 1}/{epochs}  loss {float(total) / steps:.3f}")
+    freeze(net)
+    right = 0
+    for start in range(0, len(kept), batch):
+        rows = kept[start : start + batch]
+        with torch.no_grad():
+            logits = net.classify(net(centre_crop(store.images[images[rows]], size).to(device)))
+        right += int((logits.argmax(1).cpu() == torch.as_tensor(labels[rows])).sum())
+    return net.cpu(), right / max(1, len(kept)), len(kept)
+
+
 @torch.no_grad()
 def attribute_accuracy(network: nn.Module, store: Store, features: Tensor, split: str) -> dict[str, float]:
     """Share of a split's images in which a stand-in sees the attribute value that their class has; {} without attributes."""
@@ -185,13 +275,13 @@ def attribute_accuracy(network: nn.Module, store: Store, features: Tensor, split
     }  # fmt: skip
 
 
-def save_network(net: StandIn | InceptionV3, path: str | Path) -> None:
-    """Weights of a backbone as safetensors, whole or not at all."""
+def save_network(net: Network, path: str | Path) -> None:
+    """Weights of a network as safetensors, whole or not at all."""
     with replacing(path) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, temporary, {"kind": type(net).__name__})
 
 
-def load_network(path: str | Path) -> StandIn | InceptionV3:
+def load_network(path: str | Path) -> Network:
     """A frozen backbone from `save_network`'s file, its BatchNorms folded. Raises BadInput when the file is missing."""
     if not Path(path).is_file():
         raise BadInput(f"{path} does not exist: run 01_data first")
@@ -201,7 +291,10 @@ def load_network(path: str | Path) -> StandIn | InceptionV3:
     if kind == "InceptionV3":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            net: StandIn | InceptionV3 = InceptionV3("random")
+            net: Network = InceptionV3("random")
+        net.classify = nn.Linear(net.feature_size, len(state["classify.weight"]))
+    elif kind == "FIDInception":
+        net = FIDInception(_fid_weights("random"))
     else:
         heads = {name.split(".")[1]: len(t) for name, t in state.items() if name.startswith("attributes.") and name.endswith("weight")}
         net = StandIn(len(state["classify.weight"]), heads)

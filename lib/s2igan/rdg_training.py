@@ -211,8 +211,8 @@ def update_average(average: nn.Module, live: nn.Module, decay: float) -> None:
 
 
 @torch.no_grad()
-def settle(nets: Nets, store: Store, speech: Tensor | None, batches: int = 20, size: int = 64) -> None:
-    """Measure the BatchNorm statistics of the moving averages, over `batches` batches of `size` training captions.
+def settle(nets: Nets, store: Store, speech: Tensor | None, images: int = 1280) -> None:
+    """Measure the BatchNorm statistics of the moving averages, over so many images of training captions, in batches of at most 64.
 
     Those of the live networks do not fit: averaged weights vary less, and would draw dull images. (The released code draws in train mode,
     with the statistics of each batch.) It has random numbers of its own, so that training goes on as if it had not been called.
@@ -228,7 +228,8 @@ def settle(nets: Nets, store: Store, speech: Tensor | None, batches: int = 20, s
     device = next(nets.average.parameters()).device
     captions, rng = store.captions_of("train"), np.random.default_rng(0)
     random = torch.Generator().manual_seed(0)
-    for _ in range(batches):
+    size = min(64, images)
+    for _ in range(images // size):
         chosen = rng.choice(captions, size)
         if speech is None:
             heard, lengths = caption_batch(nets.hearing_average.encoder, store, chosen)
@@ -289,7 +290,7 @@ def train_rdg(
         upstream: fingerprint of data and SEN.
         watch: called every `rdg_sample_every` steps with the averaged generator, embeddings of the captions (those of the validation
             classes alone where the encoder learns) and the step; what it returns is logged.
-    Returns: the networks; their moving averages in eval mode, on the CPU.
+    Returns: the networks; their moving averages in eval mode.
     Raises: RuntimeError naming the last good checkpoint when a loss is not finite.
     """
     device = runs.pick_device(settings)
@@ -390,17 +391,14 @@ def train_rdg(
             if not all(np.isfinite(value) for value in means.values()):
                 raise RuntimeError(f"a loss is not finite before step {done} ({means}): the last checkpoint in {checkpoints} is good")
             if watch is not None and (done % settings.rdg_sample_every == 0 or last) and parallel.rank() == 0:
-                settle(nets, store, speech)
+                settle(nets, store, speech, settings.rdg_settle)
                 means |= watch(nets.average, embeddings(nets, store, "val") if learns else speech, done)
             if parallel.rank() == 0:
                 log(done, **means)
             sums, logged = {}, done
         if saving and parallel.rank() == 0:
             runs.save_checkpoint(checkpoints, done, {name: part.state_dict() for name, part in parts.items()}, mark)
-    settle(nets, store, speech)
-    nets.average.cpu()
-    if learns:
-        nets.hearing_average.cpu()
+    settle(nets, store, speech, settings.rdg_settle)
     return nets
 
 

@@ -86,6 +86,7 @@ class Settings(BaseModel):
     data_flip: bool | None = None  # mirror training images; by default everything but the embedded sets, whose birds face right
     data_backbone: Literal["standin", "inception"] = "standin"
     data_backbone_weights: str = "imagenet"  # of Inception-v3: imagenet (fetched once), a path, or random (dry runs: DRY=1)
+    data_fid_weights: str = "pytorch-fid"  # of FID's own Inception: pytorch-fid (fetched once), or a path to that file; random as above
     data_backbone_steps: Count = 200  # training steps of each stand-in network
     data_backbone_batch: Count = 64
 
@@ -106,6 +107,12 @@ class Settings(BaseModel):
     sen_scale: Positive = 10.0  # factor on the cosines in the matching loss
     sen_validate_every: Count = 50  # steps between validations; the best one's weights are kept
 
+    # 02_classifier: Inception-v3 fine-tuned on the unseen classes, for the Inception Score where data_backbone is inception.
+    classifier_epochs: Count = 30
+    classifier_batch: Annotated[int, Field(ge=2)] = 32
+    classifier_lr: Positive = 1e-4
+    classifier_held_out: Count = 5  # every so many-th image of a class is kept out, to measure the accuracy
+
     # 03_rdg: relation-supervised densely-stacked generator.
     rdg_width: Annotated[int, Field(ge=2, multiple_of=2)] = 64  # channels after G's first stage, halved at each later one
     rdg_discriminator_width: Count = 48  # channels of a discriminator's first layer
@@ -125,6 +132,7 @@ class Settings(BaseModel):
     rdg_relation_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     rdg_ema: Share = 0.999  # of the generator's weights
     rdg_ema_warmup: bool = True  # short trainings: min(rdg_ema, (1 + k) / (10 + k)) at step k
+    rdg_settle: Annotated[int, Field(ge=2)] = 1280  # images from which the BatchNorm statistics of the moving average are measured
     rdg_log_every: Count = 50
     rdg_checkpoint_every: Count = 250  # steps
     rdg_sample_every: Count = 500  # steps between sample grids and validation mAP
@@ -164,6 +172,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 # comes about, not what it is.
 _STAGE_PREFIXES = {
     "data": ("data_",),
+    "classifier": ("classifier_",),
     "sen": ("sen_", "eval_"),
     "rdg": ("rdg_", "eval_"),
     "analysis": ("analysis_runs",),
@@ -264,7 +273,7 @@ def of_stage(settings: Settings, stage: str) -> dict[str, Any]:
         common += ["data_dir"]
     if stage in ("sen", "rdg"):
         common += ["system", "seed", "precision"]
-    if stage in ("sen", "rdg"):
+    if stage in ("classifier", "sen", "rdg"):
         common += ["data_image_size", "data_flip"]
     prefixes, without = _STAGE_PREFIXES[stage], ()
     if stage == "sen":
@@ -310,6 +319,8 @@ def run_dir(settings: Settings, stage: str, system: str = "", seed: int | None =
     base = Path(root) / "results" / settings.study / settings.dataset
     if stage == "data":
         return base / f"data-store-seed{settings.data_seed}"
+    if stage == "classifier":
+        return base / f"classifier-inception-seed{settings.data_seed}"
     if stage == "analysis":
         return base / "analysis"
     if stage == "tables":

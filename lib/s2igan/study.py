@@ -23,6 +23,7 @@ DEFAULTS_FULL = {"datasets": "mini-birds,mini-flowers", "seeds": "0,1,2", "syste
 # What DRY=1 lays over a preset: every notebook at the preset's sizes, with a few images and steps; nothing is downloaded.
 DRY = {
     "data_classes": 60, "data_images": 3, "data_captions": 1, "data_backbone_steps": 3, "data_backbone_weights": "random",
+    "data_fid_weights": "random", "classifier_epochs": 1, "rdg_settle": 16,
     "sen_steps": 2, "sen_text_steps": 2, "sen_validate_every": 1, "rdg_steps": 2, "rdg_log_every": 1, "rdg_sample_every": 2,
     "rdg_checkpoint_every": 1, "eval_batch": 16, "threads": os.cpu_count() or 1,
 }  # fmt: skip
@@ -44,6 +45,7 @@ CONDITIONS: dict[str, dict[str, Any]] = {
 # that train, a change in any of which makes its checkpoints useless.
 MODULES = {
     "data": ("data", "embedded", "speech", "backbone", "evaluate", "metrics"),
+    "classifier": ("data", "backbone"),
     "sen": ("data", "backbone", "sen", "text", "losses", "metrics"),
     "rdg": ("data", "backbone", "rdg", "rdg_training", "losses", "sen", "text", "metrics", "evaluate", "embedded"),
     "analysis": ("data", "metrics", "analysis", "figures"),
@@ -104,6 +106,8 @@ def plan(given: dict[str, Any]) -> Study:
     # The analysis reads the runs of this study alone, not what an earlier one with other seeds or systems left beside them.
     for dataset, values in of.items():
         folders = [settings.run_dir(values, "data").name]
+        if values.data_backbone == "inception":
+            folders.append(settings.run_dir(values, "classifier").name)
         for stage, systems in (("sen", sen), ("rdg", rdg)):
             folders += [settings.run_dir(values, stage, system, seed).name for system in systems for seed in numbers]
         of[dataset] = values.model_copy(update={"analysis_runs": tuple(folders)})
