@@ -370,3 +370,22 @@ def test_real_birds():
     assert len(source.items) == 5902 and len(source.classes) == 100 and source.split.count("test") == 23
     assert {len(item.texts) for item in source.items} == {10}
     assert data.read_image(source.items[0].path, 38, source.items[0].box).shape == (38, 38, 3)
+
+
+def test_tacotron2_speaks_a_chunk_at_once(tmp_path, monkeypatch):
+    source, asked = read_source("folder", make_folder(tmp_path / "in")), []
+
+    def spoken(texts, voice, engine):
+        asked.append((len(texts), voice, engine))
+        return [torch.sin(torch.arange(9000) * (0.05 + 0.01 * len(text))) for text in texts]
+
+    monkeypatch.setattr(speech, "speak", spoken)
+    options = OPTIONS | {"voices": ("en-us",), "engine": "tacotron2"}
+    build_store(source, tmp_path / "store", **options)
+    assert asked == [(20, "en-us", "tacotron2")]
+    store = open_store(tmp_path / "store")
+    assert store.settings["engine"] == "tacotron2" and len(store.mel_lengths) == 20
+    expected = speech.log_mel(spoken([store.caption_text[7]], "", "")[0])
+    np.testing.assert_allclose(store.mel(7), expected, atol=2e-3)
+    with pytest.raises(BadInput, match="tacotron2 has en-us"):
+        build_store(source, tmp_path / "store", **options | {"voices": ("en-gb",)})

@@ -70,7 +70,7 @@ class InceptionV3(nn.Module):
             self.net.load_state_dict(_imagenet_weights(weights))
         self.classify = self.net.fc  # ImageNet's 1,000 classes
         self.net.fc = nn.Identity()
-        self.net.AuxLogits = None
+        self.net.AuxLogits, self.net.aux_logits = None, False
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 3, s, s] in [-1, 1] -> features [B, 2048]; resized to 299x299, bilinear, align_corners False."""

@@ -283,6 +283,7 @@ def build_store(
     words_per_minute: int,
     seed: int,
     validation: float,
+    engine: str = "espeak",
     noise_db: float | None = None,
     workers: int = 2,
     progress: Callable[[str], Any] = print,
@@ -296,7 +297,7 @@ def build_store(
         index.json   classes, splits, captions, settings, fingerprint
 
     `captions`: the first so many of each image, in file order. A voice is drawn for each caption from seed, image and caption number.
-    `noise_db`: white noise is added to spoken captions, so many dB below the voice.
+    `engine`: what speaks, espeak or tacotron2. `noise_db`: white noise is added to spoken captions, so many dB below the voice.
     `validation`: share of the training classes set apart as split 'val', at least two if not 0, drawn from `seed`.
     It works in `<out>.building`, and renames that at the end; after an interruption the same call goes on from there. With workers > 1
     it starts processes, so a script that calls it needs the usual `if __name__ == "__main__":`.
@@ -304,11 +305,12 @@ def build_store(
     """
     out = Path(out)
     for voice in voices:
-        speech.check_voice(voice)
+        speech.check_voice(voice, engine)
     class_split = _split_validation(source, validation, seed)
     spoken = [caption for number, item in enumerate(source.items) for caption in _captions(number, item, captions, voices, seed)]
     settings = {"crop_from": crop_from, "captions": captions, "voices": list(voices), "words_per_minute": words_per_minute,
-                "seed": seed, "validation": validation, **({} if noise_db is None else {"noise_db": noise_db})}  # fmt: skip
+                "seed": seed, "validation": validation, **({} if noise_db is None else {"noise_db": noise_db}),
+                **({} if engine == "espeak" else {"engine": engine})}  # fmt: skip
     _check_disk(source, spoken, out, crop_from, words_per_minute)
 
     building = out.with_name(out.name + ".building")
@@ -341,7 +343,8 @@ def _fill(
     mel_chunks = [(folder / f"mels-{k}.npy", spoken[k : k + 32], settings) for k in range(0, len(spoken), 32)]
     with _pool(workers) as pool:
         _run(pool, _image_chunk, image_chunks, len(images), "images prepared", progress)
-        _run(pool, _mel_chunk, mel_chunks, len(spoken), "captions spoken", progress)
+        # One process has the GPU to itself, and speaks a chunk at once.
+        _run(None if "engine" in settings else pool, _mel_chunk, mel_chunks, len(spoken), "captions spoken", progress)
 
     lengths = [path.with_suffix(".lengths.npy") for path, *_ in mel_chunks]
     offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *map(np.load, lengths)]))
@@ -464,13 +467,20 @@ def _image_chunk(path: Path, images: list[tuple[Path, Box | None]], size: int) -
 
 
 def _mel_chunk(path: Path, captions: list[Caption], settings: dict[str, Any]) -> int:
-    mels = []
+    mels, spoken = [], {}
+    if engine := settings.get("engine"):
+        for voice in settings["voices"]:
+            mine = [caption for caption in captions if caption.recording is None and caption.voice == voice]
+            if mine:
+                spoken |= zip(map(id, mine), speech.speak([caption.text for caption in mine], voice, engine), strict=True)
     for caption in captions:
         if caption.recording is not None:
             mels.append(speech.log_mel(speech.read_audio(caption.recording)).numpy().astype(np.float16))
             continue
         try:
-            (waveform,) = speech.speak([caption.text], caption.voice, words_per_minute=settings["words_per_minute"])
+            waveform = spoken.get(id(caption))
+            if waveform is None:
+                (waveform,) = speech.speak([caption.text], caption.voice, words_per_minute=settings["words_per_minute"])
             if "noise_db" in settings:
                 seed = zlib.crc32(f"{settings['seed']} {caption.image_name} {caption.text}".encode())
                 waveform = speech.with_noise(waveform, settings["noise_db"], seed)

@@ -78,6 +78,7 @@ class Settings(BaseModel):
     data_most_values: Annotated[int, Field(ge=2)] | None = None  # an attribute takes its first so many values alone (embedded sets)
     data_validation: Share = 0.1  # share of the training classes held out; every choice is made on them
     data_captions: Count = 2  # spoken captions used of each image, the first ones in file order
+    data_engine: Literal["espeak", "tacotron2"] = "espeak"  # what speaks; tacotron2, as the authors' captions, wants a GPU
     data_voices: Annotated[tuple[str, ...], Field(min_length=1)] = ("en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-gb+f4")
     data_words_per_minute: Annotated[int, Field(ge=80, le=450)] = 230
     data_noise_db: Annotated[float, Field(allow_inf_nan=False)] | None = None  # white noise in spoken captions, so many dB below the voice
@@ -211,6 +212,8 @@ def resolve(parameters: dict[str, Any]) -> Settings:
         values["data_dir"] = f"data/{dataset}"
     if values.get("data_flip") is None:
         values["data_flip"] = dataset not in EMBEDDED
+    if values.get("data_engine") == "tacotron2" and "data_voices" not in parameters:
+        values["data_voices"] = ("en-us",)  # it has no other
     try:
         settings = Settings(**values)
     except ValidationError as error:

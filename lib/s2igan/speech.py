@@ -144,7 +144,8 @@ def speak(texts: list[str], voice: str = "en-us", engine: str = "espeak", words_
     `espeak`: espeak-ng, from the pip package espeakng-loader. `voice` is a language code (en-us, en-gb-scotland, fr-fr), or one and a
     variant (en-us+f3). The same text, voice and rate give the same samples, whatever was spoken before.
     `tacotron2`: torchaudio's pipeline, as the paper's authors used; its weights are downloaded at first use. `voice` is en-us (WaveRNN)
-    or en-us-griffinlim; its rate of speech is fixed.
+    or en-us-griffinlim; its rate of speech is fixed. It speaks all texts at once: the same list gives the same samples on one device, a
+    text in other company others, as its dropout stays on.
     Raises BadInput for an engine or a voice that does not exist, a rate outside 80 to 450, and a text with nothing to pronounce.
     """
     if engine not in ENGINES:
@@ -258,10 +259,11 @@ def _espeak(texts: list[str], voice: str, words_per_minute: int) -> list[Tensor]
     return waveforms
 
 
-def _tacotron2(texts: list[str], voice: str) -> list[Tensor]:
+@functools.cache
+def _tacotron2_networks(voice: str) -> tuple:
+    """Text processor, Tacotron 2 and vocoder of a voice, on the GPU if there is one."""
     import torchaudio
 
-    check_voice(voice, "tacotron2")
     bundle = getattr(torchaudio.pipelines, TACOTRON2_VOICES[voice])
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -271,13 +273,21 @@ def _tacotron2(texts: list[str], voice: str) -> list[Tensor]:
             f"the weights of speech engine 'tacotron2' could not be fetched from download.pytorch.org into {torch.hub.get_dir()}"
             f"/checkpoints ({error}): connect once, copy that folder from another machine, or choose the engine 'espeak'"
         ) from None
-    process = bundle.get_text_processor()
-    waveforms = []
-    for text in texts:
-        with torch.inference_mode(), torch.random.fork_rng():
-            torch.manual_seed(0)  # Tacotron 2 keeps dropout on, WaveRNN samples: seeded, a text sounds the same in any company
-            tokens, lengths = process([text])
-            spectrogram, lengths, _ = tacotron2.infer(tokens.to(device), lengths.to(device))
-            audio, lengths = vocoder(spectrogram, lengths)
-        waveforms.append(_at_22050(audio[0, : int(lengths[0])], vocoder.sample_rate, f"tacotron2's reading of {text!r}").clamp(-1, 1))
+    return bundle.get_text_processor(), tacotron2, vocoder, device
+
+
+def _tacotron2(texts: list[str], voice: str) -> list[Tensor]:
+    check_voice(voice, "tacotron2")
+    process, tacotron2, vocoder, device = _tacotron2_networks(voice)
+    tokens, lengths = process(texts)
+    order = lengths.argsort(descending=True, stable=True)  # Tacotron 2 wants the longest first
+    with torch.inference_mode(), torch.random.fork_rng():
+        torch.manual_seed(0)  # Tacotron 2 keeps dropout on, WaveRNN samples
+        spectrograms, lengths, _ = tacotron2.infer(tokens[order].to(device), lengths[order].to(device))
+        audio, _ = vocoder(spectrograms, lengths)
+    ends = (lengths * audio.shape[1] / spectrograms.shape[2]).round().int()  # in samples; Griffin-Lim's vocoder gives them in frames
+    waveforms: list[Tensor] = [torch.empty(0)] * len(texts)
+    for row, place in enumerate(order.tolist()):
+        name = f"tacotron2's reading of {texts[place]!r}"
+        waveforms[place] = _at_22050(audio[row, : int(ends[row])], vocoder.sample_rate, name).clamp(-1, 1)
     return waveforms
