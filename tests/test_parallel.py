@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2igan import BadInput, backbone, data, embedded, parallel
+from s2igan import BadInput, parallel
 from s2igan.settings import resolve
 
 SCRIPT = Path(__file__).with_name("train_with_frozen_norms.py")
@@ -18,20 +18,6 @@ VALUES = {
     "rdg_width": 8, "rdg_discriminator_width": 4, "rdg_steps": 20, "rdg_batch": 8, "rdg_log_every": 10, "rdg_condition_size": 8,
     "device": "cpu", "precision": "fp32",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("parallel")
-    embedded.write_dataset("mini-flowers", root / "drawn", 0, 20, 3, 5, 1, workers=1, progress=lambda line: None)
-    data.build_store(
-        data.read_source("mini-flowers", root / "drawn"), root / "store", crop_from=34, captions=1, voices=("en-us",), words_per_minute=300,
-        seed=0, validation=0.2, workers=1, progress=lambda line: None,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    backbone.save_network(backbone.freeze(backbone.StandIn(20, {})), root / "backbone.safetensors")
-    return root
 
 
 def train(folder, stage, system, processes):
@@ -45,8 +31,8 @@ def train(folder, stage, system, processes):
 
 
 @pytest.mark.parametrize(("stage", "system"), [("sen", "SEN"), ("rdg", "S2IGAN end-to-end")])
-def test_two_processes_train_as_one_where_batchnorm_is_frozen(folder, stage, system):
-    (one, log_of_one), (two, log_of_two) = (train(folder, stage, system, processes) for processes in (1, 2))
+def test_two_processes_train_as_one_where_batchnorm_is_frozen(drawn, stage, system):
+    (one, log_of_one), (two, log_of_two) = (train(drawn, stage, system, processes) for processes in (1, 2))
     assert one.keys() == two.keys()
     for name in one:
         assert torch.allclose(one[name].float(), two[name].float(), rtol=0, atol=1e-5), (name, (one[name] - two[name]).abs().max())
@@ -56,12 +42,12 @@ def test_two_processes_train_as_one_where_batchnorm_is_frozen(folder, stage, sys
         assert a == pytest.approx(b, rel=1e-4)
 
 
-def test_one_process_is_alone(folder):
+def test_one_process_is_alone(tmp_path):
     assert (parallel.world(), parallel.rank(), parallel.rows(7)) == (1, 0, slice(0, None, 1))
     x = torch.ones(2)
     parallel.average([x])
     assert torch.equal(x, torch.ones(2)) and parallel.gather(x) is x
-    parallel.train_apart(resolve({"system": "SEN"}), "sen", folder)  # nothing to do
+    parallel.train_apart(resolve({"system": "SEN"}), "sen", tmp_path)  # nothing to do
 
 
 def test_rows_of_several_processes(monkeypatch):

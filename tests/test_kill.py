@@ -1,0 +1,22 @@
+"""Killed with SIGKILL at any moment, a training goes on as if nothing had been."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("kill_at_random.py")
+
+
+@pytest.mark.parametrize("stage", ["sen", "rdg"])
+def test_ten_kills_at_random_moments_change_no_bit_of_the_weights(drawn, stage):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    command = [sys.executable, str(SCRIPT), stage, str(drawn), "10"]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    killed, same = map(int, re.search(r"(\d+) killed, (\d+) of 10 the same", ran.stdout).groups())
+    assert same == 10
+    assert killed >= 7  # the others had ended before they were killed
