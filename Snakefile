@@ -40,6 +40,12 @@ def settings_of(wildcards):
     return values
 
 
+def cores_of(wildcards):
+    """All that the processes of a training use."""
+    values = settings_of(wildcards)
+    return values.threads * values.processes
+
+
 def read_by(stage):
     """A rule's `settings`: what it reads, so that a change of any of them, and of no other, reruns it."""
     return lambda wildcards: of_stage(settings_of(wildcards), stage)
@@ -47,7 +53,10 @@ def read_by(stage):
 
 def parameters(stage):
     """A rule's `values`: its notebook's parameters. Functions of `threads` do not count when Snakemake looks for changes."""
-    return lambda wildcards, threads: json.dumps(studies.notebook_parameters(settings_of(wildcards), stage, threads))
+    def values(wildcards, threads):
+        own = settings_of(wildcards)
+        return json.dumps(studies.notebook_parameters(own, stage, max(1, threads // own.processes if stage in ("sen", "rdg") else threads)))
+    return values
 
 
 def gpus(wildcards):
@@ -124,7 +133,7 @@ rule data:
         RESULTS + f"/data-store-seed{DATA_SEED}/01_data.ipynb",
     threads: workflow.cores or 1
     resources:
-        gpu=gpus,
+        gpu=lambda wildcards: min(1, gpus(wildcards)),
     params:
         notebook="notebooks/01_data.ipynb",
         source=source("data", "notebooks/01_data.ipynb"),
@@ -146,7 +155,7 @@ rule classifier:  # for the Inception Score, where the stand-in evaluator does n
         CLASSIFIER + "/02_classifier.ipynb",
     threads: lambda wildcards: settings_of(wildcards).threads
     resources:
-        gpu=gpus,
+        gpu=lambda wildcards: min(1, gpus(wildcards)),
     params:
         notebook="notebooks/02_classifier.ipynb",
         source=source("classifier", "notebooks/02_classifier.ipynb"),
@@ -166,7 +175,7 @@ rule sen:
         SEN + "/embeddings.safetensors",
     log:
         SEN + "/02_sen.ipynb",
-    threads: lambda wildcards: settings_of(wildcards).threads
+    threads: cores_of
     resources:
         gpu=gpus,
     params:
@@ -188,7 +197,7 @@ rule text_encoder:  # as SEN, by a notebook of its own
         TEXT + "/embeddings.safetensors",
     log:
         TEXT + "/02_text_encoder.ipynb",
-    threads: lambda wildcards: settings_of(wildcards).threads
+    threads: cores_of
     resources:
         gpu=gpus,
     params:
@@ -215,7 +224,7 @@ rule rdg:
         RDG + "/samples.png",
     log:
         RDG + "/03_rdg.ipynb",
-    threads: lambda wildcards: settings_of(wildcards).threads
+    threads: cores_of
     resources:
         gpu=gpus,
     params:

@@ -81,3 +81,27 @@ def test_extract_works_in_batches_and_crops_the_middle():
     assert torch.allclose(backbone.extract(net, images, 32, batch=2), whole, atol=1e-5)
     middle = torch.tensor(images[:, 3:35, 3:35]).permute(0, 3, 1, 2) / 127.5 - 1
     assert torch.allclose(net(middle), whole, atol=1e-5)
+
+
+def test_fid_features_are_pytorch_fids_own(tmp_path, monkeypatch):
+    import pytorch_fid.inception
+
+    torch.manual_seed(0)
+    state = backbone.FIDInception("random").net.state_dict()
+    fc = {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
+    torch.save({**state, **fc}, tmp_path / "fid.pth")
+    net = backbone.freeze(backbone.FIDInception(str(tmp_path / "fid.pth")))
+    monkeypatch.setattr(pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: {**state, **fc})
+    theirs = pytorch_fid.inception.InceptionV3([3]).eval()
+    images = torch.rand(2, 3, 64, 64)
+    expected = theirs(images)[0][:, :, 0, 0]
+    found = net(images * 2 - 1)
+    assert found.shape == (2, 2048) and torch.allclose(found, expected, rtol=1e-3, atol=1e-5)
+    backbone.save_network(net, tmp_path / "net.safetensors")
+    assert torch.allclose(backbone.load_network(tmp_path / "net.safetensors")(images * 2 - 1), found, rtol=1e-3, atol=1e-4)
+    (tmp_path / "other.pth").write_bytes(b"something else")
+    with pytest.raises(BadInput, match=r"data_fid_weights: .*other.pth is not pytorch-fid's"):
+        backbone.FIDInception(str(tmp_path / "other.pth"))
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: (_ for _ in ()).throw(OSError("no route")))
+    with pytest.raises(BadInput, match=r"could not be fetched.*data_fid_weights"):
+        backbone.FIDInception("pytorch-fid")

@@ -121,7 +121,7 @@ def test_mirrors_are_tried_in_order_and_a_page_is_no_archive(server, tmp_path):
     [
         ({"set/a.txt": b"a", "set/../../evil.txt": b"b"}, (), r"would write outside its folder \(set/../../evil.txt\)"),
         ({"/etc/set/a.txt": b"a"}, (), "would write outside its folder"),
-        ({"set/a.txt": b"a"}, [("set/link", "/etc/passwd")], r"holds a link or a device \(set/link\)"),
+        ({"set/a.txt": b"a"}, [("set/link.txt", "/etc/passwd")], r"holds a link or a device \(set/link.txt\)"),
         ({"other/a.txt": b"a"}, (), "has no folder set"),
     ],
 )

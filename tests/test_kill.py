@@ -17,6 +17,6 @@ def test_ten_kills_at_random_moments_change_no_bit_of_the_weights(drawn, stage):
     command = [sys.executable, str(SCRIPT), stage, str(drawn), "10"]
     ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert ran.returncode == 0, ran.stderr
-    killed, same = map(int, re.search(r"(\d+) killed, (\d+) of 10 the same", ran.stdout).groups())
+    killed, resumed, same = map(int, re.findall(r"\d+", ran.stdout)[:3])
     assert same == 10
-    assert killed >= 7  # the others had ended before they were killed
+    assert killed >= 7 and resumed >= 3  # of the others some had ended before they were killed, some had no checkpoint yet

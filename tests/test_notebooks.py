@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -192,3 +193,23 @@ def test_a_fault_in_the_data_is_one_line(tmp_path):
     (line,) = [line for line in ended.stderr.splitlines() if line.strip()]
     assert line.startswith("error: ") and str(broken) in line and "zero bytes" in line
     assert not (folder / "data/mini/folder").exists()
+
+
+def test_a_dry_run_walks_every_step_of_the_paper_preset(tmp_path):
+    """At toy size, but with the paper's networks around it: Inception for SEN, for FID and for the Inception Score; in two processes."""
+    folder = project(tmp_path)
+    ended = study(folder, "DRY=1", "DATA_BACKBONE=inception", "SYSTEMS=S2IGAN", "RDG_STEPS=2", "SEN_STEPS=2", "PROCESSES=2", "DEVICE=cpu")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "WARNING: Inception-v3 has random weights" in ended.stdout
+    assert re.search(r"peak memory +\d+\.\d GiB", ended.stdout) and "none means anything" in ended.stdout
+    results = folder / "results/mini-dry/mini-flowers"
+    about = {path.parent.name: json.loads(path.read_text()) for path in results.glob("*/metrics.json")}
+    assert set(about) == {"data-store-seed0", "classifier-inception-seed0", "sen-sen-seed0", "rdg-s2igan-seed0"}
+    assert {run["processes"] for name, run in about.items() if name.startswith(("sen", "rdg"))} == {2}
+    for run in ("sen-sen-seed0", "rdg-s2igan-seed0"):  # trained by the two processes; the notebook took the last checkpoint
+        printed = "".join(output.text for cell in nbformat.read(next((results / run).glob("*.ipynb")), as_version=4).cells
+                          for output in cell.get("outputs", []) if output.output_type == "stream")  # fmt: skip
+        assert "step 2/2" in printed and "goes on from step 2" in printed
+    metrics = {row["metric"] for row in about["rdg-s2igan-seed0"]["metrics"]}
+    assert {"mAP", "FID", "KID", "IS"} <= metrics
+    assert {row["metric"] for row in about["classifier-inception-seed0"]["metrics"]} == {"accuracy", "IS real", "IS_std real"}

@@ -2,7 +2,7 @@
 
     python tests/train_with_frozen_norms.py STAGE FOLDER VALUES
 
-FOLDER holds what `world` of test_training.py made; the trained weights of process 0 go to FOLDER/out-<processes>.pt.
+FOLDER is conftest.py's `drawn`; the trained weights of process 0 go to FOLDER/STAGE-<system>-<processes>.pt.
 """
 
 import functools
@@ -24,7 +24,7 @@ def main(stage: str, folder: Path, values: dict) -> None:
         norm.train = lambda self, mode=True: nn.Module.train(self, False)
     # Adam divides a gradient by its size. Where that is rounding noise, which sums in another order change, a larger eps leaves it noise.
     torch.optim.Adam = functools.partial(torch.optim.Adam, eps=1e-4)
-    parallel.start()
+    parallel.start(torch.device("cpu"))
     settings, store = resolve(values), data.open_store(folder / "store")
     network = backbone.load_network(folder / "backbone.safetensors")
     out = folder / f"{stage}-{settings.system.replace(' ', '-').replace('/', '')}-{parallel.world()}"

@@ -60,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     of_train = commands.add_parser("train", help="train a stage in this process, one of those that torchrun started")
     of_train.add_argument("stage", choices=("sen", "rdg"))
     of_train.add_argument("--values", metavar="JSON", required=True, help="parameters")
+    of_train.add_argument("--parent", type=int, metavar="PID", help="stop when this process has ended")
     of_keep = commands.add_parser("keep", help="copy what the README shows of finished studies to results/reference")
     of_keep.add_argument(
         "folder", nargs="+", metavar="FOLDER[=NAME]",
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
                     keep(Path(folder), reference, name)
             return 0
         if options.command == "train":
-            return run_training(options.stage, json.loads(options.values))
+            return run_training(options.stage, json.loads(options.values), options.parent)
         if options.command == "distinctive":
             return run_distinctive(options.given)
         return run_study(options.given, options.full) if options.command == "study" else run_notebook(options)
@@ -161,22 +162,28 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
     return 0
 
 
-def run_training(stage: str, parameters: dict[str, Any]) -> int:
+def run_training(stage: str, parameters: dict[str, Any], parent: int | None) -> int:
     """A stage's training as its notebook does it, up to the last checkpoint; process 0 says and writes what there is to."""
     from s2igan import evaluate, parallel, rdg_training, runs, sen
 
     values = settings.resolve(parameters)
-    parallel.start()
+    if parent:
+        threading.Thread(target=stop_after, args=[parent], daemon=True).start()
+    parallel.start(runs.pick_device(values))
     runs.set_threads(values.threads)
     folder = settings.run_dir(values, stage)
-    with contextlib.nullcontext() if parallel.rank() == 0 else contextlib.redirect_stdout(io.StringIO()):
-        if stage == "sen":
-            store, network, features, upstream = sen.load_inputs(values, ".")
-            sen.train_sen(values, store, network, features, folder, upstream)
-        else:
-            store, net, speech, upstream = rdg_training.load_inputs(values, ".")
-            watch = evaluate.watcher(store, evaluate.load_judges(values, "."), values, folder)
-            rdg_training.train_rdg(values, store, net, speech, folder, upstream, watch)
+    try:
+        with contextlib.nullcontext() if parallel.rank() == 0 else contextlib.redirect_stdout(io.StringIO()):
+            if stage == "sen":
+                store, network, features, upstream = sen.load_inputs(values, ".")
+                sen.train_sen(values, store, network, features, folder, upstream)
+            else:
+                store, net, speech, upstream = rdg_training.load_inputs(values, ".")
+                watch = evaluate.watcher(store, evaluate.load_judges(values, "."), values, folder)
+                rdg_training.train_rdg(values, store, net, speech, folder, upstream, watch)
+    except RuntimeError as error:  # such as a loss that is not finite
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     parallel.end()
     return 0
 
@@ -203,9 +210,11 @@ def run_study(words: list[str], full: bool) -> int:
     config.parent.mkdir(parents=True, exist_ok=True)
     with alone(root / "results" / ".lock"):
         config.write_text(yaml.safe_dump(given, sort_keys=False))
+        # Before Snakemake looks at the folders. LIST=1 DOWNLOAD=1 does nothing else.
+        fetching = {name: values for name, values in chosen.of.items() if name in settings.FETCHED and (values.download or not listing)}
+        if fetching and (status := stoppable(lambda: fetch_all(fetching))):
+            return status
         if not listing:
-            for dataset, values in chosen.of.items():  # before Snakemake looks at the folder
-                complete(dataset, Path(values.data_dir).expanduser(), values.download)
             # Snakemake knows the settings of the runs that it made, not of those made by hand.
             for folder in study.runs_with_other_settings(chosen, root):
                 (folder / "metrics.json").unlink()
@@ -227,6 +236,17 @@ def run_study(words: list[str], full: bool) -> int:
     if dry and not listing:
         print("a dry run: of its figures none means anything")
     return status
+
+
+def fetch_all(of: dict[str, settings.Settings]) -> int:
+    """Completes the folders of public data sets; returns the exit status."""
+    try:
+        for dataset, values in of.items():
+            complete(dataset, Path(values.data_dir).expanduser(), values.download)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def is_on(value: Any) -> bool:

@@ -175,7 +175,7 @@ def one_word_changed(store: Store, settings: Settings, seed: int = 0) -> tuple[p
                 text = embedded.describe(store.dataset, changed, rng, must=(name,), naming=settings.data_naming)
                 rows.append({"class": int(k), "attribute": name, "value": value, "text": text})
     table = pd.DataFrame(rows)
-    waveforms = speech.speak(list(table.text), settings.data_voices[0], words_per_minute=settings.data_words_per_minute)
+    waveforms = speech.speak(list(table.text), settings.data_voices[0], settings.data_engine, settings.data_words_per_minute)
     if settings.data_noise_db is not None:
         waveforms = [speech.with_noise(waveform, settings.data_noise_db, row) for row, waveform in enumerate(waveforms)]
     return table, [speech.log_mel(waveform) for waveform in waveforms]
@@ -234,10 +234,13 @@ def provenance(folders: list[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+PLACES = ("data_dir", "data_backbone_weights", "data_fid_weights")  # parameters that may be paths
+
+
 def _parameters(run: Path) -> dict[str, Any]:
     """What params.yaml of a run says, without where things lie on this machine."""
     parameters = yaml.safe_load((run / "params.yaml").read_text())
-    return parameters | {name: Path(parameters[name]).name for name in ("data_dir", "data_backbone_weights") if parameters.get(name)}
+    return parameters | {name: Path(parameters[name]).name for name in PLACES if parameters.get(name)}
 
 
 KEPT_OF_A_RUN = ("metrics.json", "timing.json", "log.jsonl")  # and params.yaml: from these every table and curve can be made again

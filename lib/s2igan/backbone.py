@@ -46,8 +46,8 @@ class StandIn(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 3, s, s] in [-1, 1] -> features [B, 128]; other sizes than 32 are resized, since the filters know that scale."""
-        if images.shape[-1] != 32:
-            images = F.interpolate(images, size=(32, 32), mode="bilinear", align_corners=False, antialias=images.shape[-1] > 32)
+        if images.shape[-1] != 32:  # in fp32: there is no such resizing in bf16 on a CPU
+            images = F.interpolate(images.float(), size=(32, 32), mode="bilinear", align_corners=False, antialias=images.shape[-1] > 32)
         return self.trunk(images).mean((2, 3))
 
 
@@ -103,10 +103,11 @@ class FIDInception(nn.Module):
 
 
 def _fid_weights(weights: str) -> dict[str, Tensor]:
+    untrained = inception_v3(weights=None, init_weights=False, aux_logits=False, num_classes=1008)  # its parameters, by the same names
     if weights == "random":
-        return inception_v3(weights=None, init_weights=False, aux_logits=False, num_classes=1008).state_dict()
+        return untrained.state_dict()
     if weights != "pytorch-fid":
-        return _from_path(weights, "data_fid_weights", "pytorch-fid's")
+        return _from_path(weights, "data_fid_weights", untrained, "pytorch-fid's")
     url = pytorch_fid.inception.FID_WEIGHTS_URL
     try:
         return torch.hub.load_state_dict_from_url(url, progress=False, check_hash=True, weights_only=True)
@@ -115,10 +116,16 @@ def _fid_weights(weights: str) -> dict[str, Tensor]:
                        "and give its path as data_fid_weights") from None  # fmt: skip
 
 
-def _from_path(path: str, parameter: str, whose: str) -> dict[str, Tensor]:
+def _from_path(path: str, parameter: str, like: nn.Module, whose: str) -> dict[str, Tensor]:
+    """The state in a file, if it is that of a network such as `like`."""
     if not Path(path).is_file():
         raise BadInput(f"{parameter}: {path} does not exist; expected {whose} Inception-v3 weights file")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        like.load_state_dict(state)
+    except Exception as error:  # torch.load raises five unrelated kinds of error on a damaged file
+        raise BadInput(f"{parameter}: {path} is not {whose} Inception-v3 weights file ({type(error).__name__})") from None
+    return state
 
 
 def _imagenet_weights(weights: str | None) -> dict[str, Tensor]:
@@ -129,7 +136,7 @@ def _imagenet_weights(weights: str | None) -> dict[str, Tensor]:
             url = Inception_V3_Weights.IMAGENET1K_V1.url
             raise BadInput(f"Inception-v3 weights could not be fetched ({type(error).__name__}): download {url} "
                            "and give its path as data_backbone_weights") from None  # fmt: skip
-    return _from_path(weights, "data_backbone_weights", "torchvision's")
+    return _from_path(weights, "data_backbone_weights", inception_v3(weights=None, init_weights=False), "torchvision's")
 
 
 Network = StandIn | InceptionV3 | FIDInception
@@ -252,7 +259,9 @@ def train_classifier(
             optimiser.step()
             schedule.step()
             total += loss.detach()
-        progress(f"classifier epoch {epoch + 1}/{epochs}  loss {float(total) / steps:.3f}")
+        if not np.isfinite(loss_of_epoch := float(total) / steps):
+            raise RuntimeError(f"the loss of the classifier is {loss_of_epoch} in epoch {epoch + 1}: try a lower classifier_lr")
+        progress(f"classifier epoch {epoch + 1}/{epochs}  loss {loss_of_epoch:.3f}")
     freeze(net)
     right = 0
     for start in range(0, len(kept), batch):
@@ -269,10 +278,8 @@ def attribute_accuracy(network: nn.Module, store: Store, features: Tensor, split
     _, targets = attribute_targets(store)
     images = store.images_of(split)
     heads = getattr(network, "attributes", {})
-    return {
-        name: float((heads[name](features[images]).argmax(1).numpy() == targets[name][store.image_class[images]]).mean())
-        for name in targets if name in heads
-    }  # fmt: skip
+    seen = {name: heads[name](features[images].to(heads[name].weight.device)).argmax(1).cpu().numpy() for name in targets if name in heads}
+    return {name: float((numbers == targets[name][store.image_class[images]]).mean()) for name, numbers in seen.items()}
 
 
 def save_network(net: Network, path: str | Path) -> None:

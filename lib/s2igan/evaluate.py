@@ -8,7 +8,7 @@ for the Inception Score one fine-tuned on the unseen classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +161,7 @@ def watcher(
     if len(captions) == 0:
         return lambda generator, speech, step: {}
     shown = captions[np.linspace(0, len(captions) - 1, 8).astype(int)]
+    judges = replace(judges, classes=None)  # the unseen classes' scores and attributes are for the end
 
     def watch(generator: Generator, speech: Tensor, step: int) -> dict[str, float]:
         values = {row["metric"]: row["value"] for row in evaluate_rdg(generator, store, speech, judges, settings, "val")}
@@ -179,7 +180,7 @@ def evaluate_rdg(
 
     Args:
         speech: embeddings of all captions, as the generator was trained on them, [M, speech_size].
-        judges: the networks that judge; neither pictures nor files are kept of what they have seen.
+        judges: the networks that judge. Images stream past them: none is kept, in memory or as a file.
     Returns: mAP (percent), FID, KID, IS, IS_std. For each visible attribute, in percent: `attribute`, in how many images the evaluator
         sees the class's value; on the embedded sets also `asked`, the same among the captions that name that attribute.
     """

@@ -92,8 +92,11 @@ def complete(dataset: str, folder: str | Path, download: bool = False, progress:
 
 def fetch(remote: Remote, folder: Path, progress: Callable[[str], None] = print) -> None:
     """Downloads `remote` into `folder`, whole or as `<name>.part`, from which the next call goes on. Raises BadInput as `complete`."""
-    folder.mkdir(parents=True, exist_ok=True)
     part, reasons = folder / f"{remote.name}.part", []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot make the data folder {folder}: {error.strerror}") from None
     if shutil.disk_usage(folder).free < remote.megabytes * 1e6 - (part.stat().st_size if part.exists() else 0):
         raise BadInput(f"not enough disk for {folder / remote.name}: it needs about {remote.megabytes} MB")
     for url in remote.urls:
@@ -126,6 +129,8 @@ def _stream(url: str, part: Path, name: str, progress: Callable[[str], None]) ->
         if have and response.status_code == 416:  # nothing is left to send
             return
         response.raise_for_status()
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            raise requests.RequestException(f"{url} sent a page in place of the file")
         if response.status_code != 206:  # this server does not send parts
             have = 0
         total = have + int(response.headers.get("Content-Length", 0))
@@ -159,10 +164,10 @@ def unpack(archive: Path, folder: Path, makes: str, keep: tuple[str, ...]) -> No
                 path = PurePosixPath(member.name)
                 if path.is_absolute() or ".." in path.parts:
                     raise BadInput(f"archive {archive} would write outside its folder ({member.name}): it is not the published one")
-                if not (member.isfile() or member.isdir()):
-                    raise BadInput(f"archive {archive} holds a link or a device ({member.name}): it is not the published one")
-                if not member.isfile() or makes not in path.parts[:-1] or not path.name.endswith(keep) or path.name.startswith("._"):
+                if member.isdir() or makes not in path.parts[:-1] or not path.name.endswith(keep) or path.name.startswith("._"):
                     continue
+                if not member.isfile():
+                    raise BadInput(f"archive {archive} holds a link or a device ({member.name}): it is not the published one")
                 target = building.joinpath(*path.parts[path.parts.index(makes) + 1 :])
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with open(target, "wb") as file:

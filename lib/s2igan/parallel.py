@@ -17,20 +17,22 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional  # differentiable collectives, which torch.distributed does not load by itself
 from torch import Tensor
 
 from s2igan import BadInput
+from s2igan.runs import pick_device
 from s2igan.settings import Settings
 from s2igan.study import notebook_parameters
 
 
-def start() -> None:
-    """Joins the other processes where torchrun started this one; with one GPU a process where there are GPUs."""
+def start(device: torch.device) -> None:
+    """Joins the other processes where torchrun started this one; with one GPU a process if they train on GPUs."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        if torch.cuda.is_available():
+        if device.type == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         # Long, since the others wait while the first one validates.
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(hours=2))
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=2))
 
 
 def end() -> None:
@@ -51,9 +53,7 @@ def rank() -> int:
 
 
 def rows(batch: int) -> slice:
-    """This process's rows of a global batch. Raises BadInput where it cannot be split evenly."""
-    if batch % world():
-        raise BadInput(f"a batch of {batch} cannot be split evenly among {world()} processes: choose a multiple")
+    """This process's rows of a global batch, which `settings.resolve` has found to divide evenly."""
     return slice(rank(), None, world())
 
 
@@ -85,18 +85,19 @@ def _gather_plain(x: Tensor) -> list[Tensor]:
 
 
 def train_apart(settings: Settings, stage: str, root: Path) -> None:
-    """Trains a stage ('sen' or 'rdg') in `settings.processes` processes under torchrun, on this machine or as part of several
-    (S2IGAN_TORCHRUN holds torchrun's other options, such as --nnodes=2 --rdzv-endpoint=host:29500).
+    """Trains a stage ('sen' or 'rdg') in `settings.processes` processes under torchrun on this machine.
 
-    They leave the finished checkpoint, from which the caller's own training function then takes the networks, with no step left to do.
-    Nothing happens for one process. Raises: RuntimeError when they fail.
+    They leave the finished checkpoint, from which the caller's own training function then takes the networks, with no step left to do; as
+    it does where torchrun was called by hand, on several machines that share the folder (README, "Paper scale").
+    Nothing happens for one process. Raises: BadInput for more processes than GPUs; RuntimeError when they fail.
     """
     if settings.processes == 1:
         return
+    if pick_device(settings).type == "cuda" and settings.processes > torch.cuda.device_count():
+        raise BadInput(f"parameter 'processes' is {settings.processes}: torch sees {torch.cuda.device_count()} GPUs here")
     values = notebook_parameters(settings, stage, settings.threads)
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={settings.processes}"]
-    command += os.environ.get("S2IGAN_TORCHRUN", "--standalone").split()
-    command += ["-m", "s2igan", "train", stage, "--values", json.dumps(values)]
+    command += ["--standalone", "-m", "s2igan", "train", stage, "--values", json.dumps(values), "--parent", str(os.getpid())]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             lines = []

@@ -212,7 +212,7 @@ def update_average(average: nn.Module, live: nn.Module, decay: float) -> None:
 
 @torch.no_grad()
 def settle(nets: Nets, store: Store, speech: Tensor | None, images: int = 1280) -> None:
-    """Measure the BatchNorm statistics of the moving averages, over so many images of training captions, in batches of at most 64.
+    """Measure the BatchNorm statistics of the moving averages, over so many images of training captions, in whole batches of at most 64.
 
     Those of the live networks do not fit: averaged weights vary less, and would draw dull images. (The released code draws in train mode,
     with the statistics of each batch.) It has random numbers of its own, so that training goes on as if it had not been called.
@@ -321,7 +321,7 @@ def train_rdg(
     def autocast() -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
-    mark = runs.fingerprint(identity(settings, "rdg"), steps, upstream, source_digest(TRAINING["rdg"]))
+    mark = runs.fingerprint(identity(settings, "rdg"), bf16, steps, upstream, source_digest(TRAINING["rdg"]))
     checkpoints = folder / "checkpoints" / mark[:12]
     start = 0
     if (saved := runs.load_checkpoint(checkpoints, mark, device)) is not None:

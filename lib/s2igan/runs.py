@@ -128,10 +128,11 @@ def provenance(settings: Settings, stage: str, system: str = "") -> dict[str, An
         "study": settings.study,
         "dataset": settings.dataset,
         "preset": settings.preset,
-        "seed": settings.data_seed if stage == "data" else settings.seed,
+        "seed": settings.data_seed if stage in ("data", "classifier") else settings.seed,
         "device": device_name(device),
-        "precision": "bf16" if stage == "rdg" and use_bf16(settings, device) else "fp32",  # RDG alone trains under autocast
+        "precision": "bf16" if stage in ("classifier", "rdg") and use_bf16(settings, device) else "fp32",  # the others never autocast
         "threads": settings.threads,
+        "processes": settings.processes if stage in ("sen", "rdg") else 1,
         "commit": commit(),
         "versions": versions,
     }

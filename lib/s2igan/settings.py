@@ -133,7 +133,7 @@ class Settings(BaseModel):
     rdg_relation_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     rdg_ema: Share = 0.999  # of the generator's weights
     rdg_ema_warmup: bool = True  # short trainings: min(rdg_ema, (1 + k) / (10 + k)) at step k
-    rdg_settle: Annotated[int, Field(ge=2)] = 1280  # images from which the BatchNorm statistics of the moving average are measured
+    rdg_settle: Annotated[int, Field(ge=2)] = 1280  # images on which the moving average's BatchNorm statistics are measured
     rdg_log_every: Count = 50
     rdg_checkpoint_every: Count = 250  # steps
     rdg_sample_every: Count = 500  # steps between sample grids and validation mAP
@@ -172,8 +172,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 # Which settings each stage reads. `threads`, `processes`, `device` and `download` are left out on purpose: they change how a run
 # comes about, not what it is.
 _STAGE_PREFIXES = {
-    "data": ("data_",),
-    "classifier": ("classifier_",),
+    "data": ("data_", "eval_splits"),
+    "classifier": ("classifier_", "eval_splits"),
     "sen": ("sen_", "eval_"),
     "rdg": ("rdg_", "eval_"),
     "analysis": ("analysis_runs",),
@@ -229,6 +229,11 @@ def resolve(parameters: dict[str, Any]) -> Settings:
     if settings.rdg_width < 2 ** (settings.rdg_stages - 1):
         raise BadInput(f"parameter 'rdg_width' is {settings.rdg_width}: {settings.rdg_stages} stages halve it, so that it must be at least "
                        f"{2 ** (settings.rdg_stages - 1)}")  # fmt: skip
+    for name in ("sen_batch", "rdg_batch"):
+        batch = getattr(settings, name)
+        if settings.processes > 1 and (batch % settings.processes or batch < 2 * settings.processes):
+            raise BadInput(f"parameter 'processes' is {settings.processes}: {name}, {batch}, cannot be split evenly among them in parts of "
+                           "two or more")  # fmt: skip
     if settings.study == "reference":
         raise BadInput("parameter 'study' is 'reference': results/reference is for results that are kept, choose another name")
     known_systems = {"", *SEN_SYSTEMS, *RDG_SYSTEMS}
@@ -270,7 +275,7 @@ def from_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def of_stage(settings: Settings, stage: str) -> dict[str, Any]:
-    """The settings that a stage (data, sen, rdg, analysis, tables) reads: those whose change means another result."""
+    """The settings that a stage (data, classifier, sen, rdg, analysis, tables) reads: those whose change means another result."""
     common = ["preset", "study"] + (["dataset"] if stage != "tables" else [])
     if stage == "data":
         common += ["data_dir"]
@@ -278,6 +283,8 @@ def of_stage(settings: Settings, stage: str) -> dict[str, Any]:
         common += ["system", "seed", "precision"]
     if stage in ("classifier", "sen", "rdg"):
         common += ["data_image_size", "data_flip"]
+    if stage == "classifier":
+        common += ["precision", "data_seed", "data_backbone", "data_backbone_weights"]
     prefixes, without = _STAGE_PREFIXES[stage], ()
     if stage == "sen":
         text = SEN_SYSTEMS.get(settings.system, {}).get("text")
@@ -292,7 +299,8 @@ def read_up_to(settings: Settings, stage: str) -> dict[str, Any]:
     """All settings that a stage or any before it may read, whatever the system."""
     if stage == "tables":
         return of_stage(settings, stage)
-    names = ["preset", "study", "dataset", "data_dir"] + (["system", "seed", "precision"] if stage in ("sen", "rdg") else [])
+    names = ["preset", "study", "dataset", "data_dir"] + (["system", "seed"] if stage in ("sen", "rdg") else [])
+    names += ["precision"] if stage in ("classifier", "sen", "rdg") else []
     order = list(_STAGE_PREFIXES)
     for name in order[: order.index(stage) + 1]:
         names += _STAGE_PREFIXES[name]
@@ -307,7 +315,7 @@ def _dump(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
 
 def identity(settings: Settings, stage: str) -> dict[str, Any]:
     """The settings that make a checkpoint what it is: not the study's name, nor how often a run is logged, saved or sampled."""
-    skip = ("eval_", "rdg_checkpoint_every", "rdg_log_every", "rdg_sample_every", "study")
+    skip = ("eval_", "rdg_checkpoint_every", "rdg_log_every", "rdg_sample_every", "rdg_settle", "study")
     return {name: value for name, value in of_stage(settings, stage).items() if not name.startswith(skip)}
 
 

@@ -20,7 +20,8 @@ from s2igan.settings import DEFAULT_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS, Settings
 DEFAULTS = {"datasets": "mini-flowers", "seeds": "0", "systems": ",".join(DEFAULT_SYSTEMS)}
 DEFAULTS_FULL = {"datasets": "mini-birds,mini-flowers", "seeds": "0,1,2", "systems": ",".join(RDG_SYSTEMS), "tables": "1"}
 
-# What DRY=1 lays over a preset: every notebook at the preset's sizes, with a few images and steps; nothing is downloaded.
+# What DRY=1 lays over a preset: every notebook at the preset's sizes, with a few images and steps, and random weights in place of fetched
+# ones.
 DRY = {
     "data_classes": 60, "data_images": 3, "data_captions": 1, "data_backbone_steps": 3, "data_backbone_weights": "random",
     "data_fid_weights": "random", "classifier_epochs": 1, "rdg_settle": 16,
@@ -45,7 +46,7 @@ CONDITIONS: dict[str, dict[str, Any]] = {
 # that train, a change in any of which makes its checkpoints useless.
 MODULES = {
     "data": ("data", "embedded", "speech", "backbone", "evaluate", "metrics"),
-    "classifier": ("data", "backbone"),
+    "classifier": ("data", "backbone", "evaluate", "metrics"),
     "sen": ("data", "backbone", "sen", "text", "losses", "metrics"),
     "rdg": ("data", "backbone", "rdg", "rdg_training", "losses", "sen", "text", "metrics", "evaluate", "embedded"),
     "analysis": ("data", "metrics", "analysis", "figures"),
@@ -148,6 +149,7 @@ def notebook_parameters(values: Settings, stage: str, threads: int = 1) -> dict[
 def runs_with_other_settings(study: Study, root: Path) -> list[Path]:
     """Folders of finished runs of `study` whose params.yaml says that they were made with other values: by hand, in a notebook."""
     runs = [("data", values) for values in study.of.values()]
+    runs += [("classifier", values) for values in study.of.values() if values.data_backbone == "inception"]
     for stage, systems in (("sen", study.sen), ("rdg", study.rdg)):
         for values, seed, system in itertools.product(study.of.values(), study.seeds, systems):
             runs.append((stage, values.model_copy(update={"system": system, "seed": seed})))
