@@ -199,7 +199,7 @@ def test_a_dry_run_walks_every_step_of_the_paper_preset(tmp_path):
     """At toy size, but with the paper's networks around it: Inception for SEN, for FID and for the Inception Score; in two processes."""
     folder = project(tmp_path)
     ended = study(folder, "DRY=1", "DATA_BACKBONE=inception", "SYSTEMS=S2IGAN", "RDG_STEPS=2", "SEN_STEPS=2", "PROCESSES=2", "DEVICE=cpu",
-                  "DATA_CLASSES=10", "DATA_IMAGES_PER_CLASS=2", "CLASSIFIER_HELD_OUT=2", "RDG_SAMPLE_EVERY=9")
+                  "DATA_CLASSES=10", "DATA_IMAGES_PER_CLASS=2", "CLASSIFIER_HELD_OUT=2", "RDG_SAMPLE_EVERY=9", "THREADS=1")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "WARNING: Inception-v3 has random weights" in ended.stdout
     assert re.search(r"peak memory +\d+\.\d GiB", ended.stdout) and "none means anything" in ended.stdout
