@@ -14,6 +14,7 @@ from PIL import Image
 
 from s2igan import BadInput, data, fetch
 from s2igan.fetch import Remote
+from s2igan.settings import FETCHED
 
 
 def archive(files, links=()):
@@ -73,6 +74,7 @@ def remote(server, content, name="set.tgz", **more):
 
 
 def test_the_tables_name_every_file_of_both_layouts():
+    assert set(fetch.REMOTES) == set(FETCHED)
     for files in fetch.REMOTES.values():
         assert all(file.urls and file.page.startswith("https://") and file.megabytes > 0 for file in files)
         assert all(url.startswith("https://") for file in files for url in file.urls)

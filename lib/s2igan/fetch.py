@@ -17,8 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import requests
-
 from s2igan import BadInput
 
 
@@ -92,6 +90,8 @@ def complete(dataset: str, folder: str | Path, download: bool = False, progress:
 
 def fetch(remote: Remote, folder: Path, progress: Callable[[str], None] = print) -> None:
     """Downloads `remote` into `folder`, whole or as `<name>.part`, from which the next call goes on. Raises BadInput as `complete`."""
+    import requests  # here, since every process of a study imports this module
+
     part, reasons = folder / f"{remote.name}.part", []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,6 +123,8 @@ def fetch(remote: Remote, folder: Path, progress: Callable[[str], None] = print)
 
 def _stream(url: str, part: Path, name: str, progress: Callable[[str], None]) -> None:
     """Appends what `part` lacks of `url`, with a line of progress every 10 seconds."""
+    import requests
+
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=30) as response:

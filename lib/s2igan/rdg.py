@@ -6,6 +6,7 @@ the method notes; every convolution of G and D is without bias except the logits
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 
@@ -66,8 +67,11 @@ def whole_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return F.linear(x.permute(0, 2, 3, 1).flatten(1), conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias)
 
 
-# The 4x4 kernel of `upsample_conv` from the taps of the 3x3 kernel, along one side: (4, 3).
-SUMS_OF_TAPS = torch.tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], dtype=torch.float32)
+@functools.cache
+def sums_of_taps(device: torch.device) -> Tensor:
+    """Which taps of a 3x3 kernel make each of the 4x4 kernel of `upsample_conv`, (16, 9), of 0 and 1; made once for a device."""
+    along_a_side = torch.tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], dtype=torch.float32)
+    return torch.kron(along_a_side, along_a_side).to(device)
 
 
 def upsample_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -81,8 +85,7 @@ def upsample_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """
     if x.shape[-1] < 8:
         return conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-    sums = torch.kron(SUMS_OF_TAPS, SUMS_OF_TAPS).to(x.device)  # (16, 9)
-    kernel = torch.matmul(sums, conv.weight.permute(0, 2, 3, 1).flatten(1, 2)).unflatten(1, (4, 4))  # (out, 4, 4, n)
+    kernel = torch.matmul(sums_of_taps(x.device), conv.weight.permute(0, 2, 3, 1).flatten(1, 2)).unflatten(1, (4, 4))  # (out, 4, 4, n)
     return F.conv_transpose2d(x, kernel.permute(3, 0, 1, 2), stride=2, padding=1)
 
 
