@@ -132,10 +132,8 @@ def evaluate_real(store: Store, judges: Judges, settings: Settings) -> list[dict
     order = test[np.argsort(store.image_class[test], kind="stable")]
     a, b = order[::2], order[1::2]
     labels, features, others = store.image_class, judges.real_retrieval, judges.real_distance
-    p = None
-    if judges.classes is not None:
-        seen = judges.features(store.images[a], settings.data_image_size)[2]
-        p = probabilities(judges.classes, seen, unseen_classes(store, judges.classes))
+    # Where a classifier of its own serves, 02_classifier says what real images score.
+    p = probabilities(judges.classes, others[a], unseen_classes(store, judges.classes)) if judges.classes is judges.distance else None
     rows = image_scores(
         (features[a], features[b]), (labels[a], labels[b]), (others[a], others[b]), p, settings.eval_splits, " real"
     )  # fmt: skip

@@ -29,7 +29,7 @@ from s2igan.sen import (
     standardised,
     training_steps,
     training_targets,
-)  # fmt: skip
+)
 from s2igan.sen import load_inputs as load_sen_inputs
 from s2igan.settings import RDG_SYSTEMS, Settings, identity, run_dir
 from s2igan.study import TRAINING, source_digest
