@@ -18,7 +18,7 @@ import soundfile
 import torch
 import yaml
 
-from s2igan import analysis, backbone, data, embedded, speech
+from s2igan import BadInput, analysis, backbone, data, embedded, speech
 from s2igan.settings import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,6 +166,11 @@ def test_the_experiment_on_the_distinctive_loss_reads_its_studies(toy):
     gains = pd.read_csv(out.parent / "gains.csv")
     assert list(gains.condition) == ["as it is"] and gains["L_d helps"][0] == "cannot be told"  # one seed
     assert (out.parent / "gains.svg").stat().st_size > 1000
+    analysis.keep_tables(out.parent, folder / "kept")
+    assert pd.read_csv(folder / "kept/distinctive/metrics.csv").commit.notna().all()
+    assert {"gains.md", "gains.svg", out.name} <= {path.name for path in (folder / "kept/distinctive").iterdir()}
+    with pytest.raises(BadInput, match="make distinctive"):
+        analysis.keep_tables(folder / "elsewhere/distinctive/tables", folder / "kept")
 
 
 def test_somebodys_own_recordings_and_images(tmp_path):

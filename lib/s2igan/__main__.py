@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     of_run.add_argument("--parent", type=int, metavar="PID", help="stop when this process has ended")
     of_distinctive = commands.add_parser(
         "distinctive", help="when does L_d help SEN: it with and without L_d on data that are harder in one way each",
-        epilog=STUDY_HELP, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="NAME: as for `study`: DATASET(S), SEED(S), CORES, LIST, PARAMS, and any parameter that the experiment does not set itself.",
     )  # fmt: skip
     of_distinctive.add_argument("given", metavar="NAME=value", nargs="*")
     of_train = commands.add_parser("train", help="train a stage in this process, one of those that torchrun started")
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     of_keep = commands.add_parser("keep", help="copy what the README shows of finished studies to results/reference")
     of_keep.add_argument(
         "folder", nargs="+", metavar="FOLDER[=NAME]",
-        help="results/<study>/<dataset>, =NAME to keep it by another name; or results/<study>/tables",
+        help="results/<study>/<dataset>, =NAME to keep it by another name; or results/<study>/tables, of `make distinctive` too",
     )  # fmt: skip
     options = parser.parse_args(arguments)
     try:

@@ -284,8 +284,16 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
 def keep_tables(tables: Path, out: Path) -> None:
     """Tables and figures over all systems, from `results/<study>/tables`; in `out` they take the place of those of the same name.
 
+    What `make distinctive` left in `results/distinctive/tables` goes to `distinctive/`, with its metrics.csv, which are nowhere else.
+
     Raises: BadInput for a folder without them, and where they show pictures of a data set that is not embedded.
     """
+    if tables.parent.name == "distinctive":
+        if not (tables / "gains.md").is_file():
+            raise BadInput(f"{tables} has no gains.md: run `make distinctive` first")
+        _copy_figures(tables, out / "distinctive")
+        shutil.copyfile(tables / "metrics.csv", out / "distinctive" / "metrics.csv")
+        return
     if not (tables / "table1.md").is_file():
         raise BadInput(f"{tables} has no table1.md: run `make study-full` first")
     datasets = pd.read_csv(tables / "metrics.csv").dataset.unique()
