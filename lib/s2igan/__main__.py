@@ -57,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         epilog="NAME: as for `study`: DATASET(S), SEED(S), CORES, LIST, PARAMS, and any parameter that the experiment does not set itself.",
     )  # fmt: skip
     of_distinctive.add_argument("given", metavar="NAME=value", nargs="*")
+    of_cost = commands.add_parser("cost", help="what the paper's tables cost in GPU hours: FLOPs counted, steps timed on this machine")
+    of_cost.add_argument("given", metavar="NAME=value", nargs="*", help="a parameter of lib/s2igan/settings.py, such as cost_gpu_hour=1.9")
     of_train = commands.add_parser("train", help="train a stage in this process, one of those that torchrun started")
     of_train.add_argument("stage", choices=("sen", "rdg"))
     of_train.add_argument("--values", metavar="JSON", required=True, help="parameters")
@@ -64,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     of_keep = commands.add_parser("keep", help="copy what the README shows of finished studies to results/reference")
     of_keep.add_argument(
         "folder", nargs="+", metavar="FOLDER[=NAME]",
-        help="results/<study>/<dataset>, =NAME to keep it by another name; or results/<study>/tables, of `make distinctive` too",
+        help="results/<study>/<dataset>, =NAME to keep it by another name; or results/<study>/tables or cost",
     )  # fmt: skip
     options = parser.parse_args(arguments)
     try:
@@ -74,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
             for word in options.folder:
                 folder, _, name = word.partition("=")
                 reference = find_root() / "results" / "reference"
-                if Path(folder).name == "tables":
+                if Path(folder).name in ("tables", "cost"):
                     keep_tables(Path(folder), reference)
                 else:
                     keep(Path(folder), reference, name)
@@ -83,6 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
             return run_training(options.stage, json.loads(options.values), options.parent)
         if options.command == "distinctive":
             return run_distinctive(options.given)
+        if options.command == "cost":
+            return run_cost(options.given)
         return run_study(options.given, options.full) if options.command == "study" else run_notebook(options)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
@@ -298,6 +302,18 @@ def run_distinctive(words: list[str]) -> int:
     print(f"tables and figures: {folder}/", flush=True)
     return run_notebook(argparse.Namespace(
         notebook=notebook, params=None, values=json.dumps(values), out=folder / notebook.name, label="distinctive", parent=None
+    ))  # fmt: skip
+
+
+def run_cost(words: list[str]) -> int:
+    """The notebook that counts and times every stage, at preset `paper` unless told otherwise."""
+    values = {"preset": "paper", **{name.lower(): value for name, value in read_words(words).items()}}
+    folder = settings.run_dir(settings.resolve(values), "cost")
+    root = find_root()
+    os.chdir(root)
+    return run_notebook(argparse.Namespace(
+        notebook=Path("notebooks/07_cost.ipynb"), params=None, values=json.dumps(values), out=folder / "07_cost.ipynb", label="cost",
+        parent=None,
     ))  # fmt: skip
 
 

@@ -281,21 +281,30 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
         _copy_figures(study / "analysis", out / dataset, "samples.*", "tsne.*", "map.*", "curves_*")
 
 
+# What `keep_tables` copies: the name there, a file that it must hold, and what makes it.
+TABLES = {
+    "tables": ("table1.md", "make study-full"),
+    "distinctive": ("gains.md", "make distinctive"),
+    "cost": ("cost.md", "python -m s2igan cost"),
+}
+
+
 def keep_tables(tables: Path, out: Path) -> None:
     """Tables and figures over all systems, from `results/<study>/tables`; in `out` they take the place of those of the same name.
 
-    What `make distinctive` left in `results/distinctive/tables` goes to `distinctive/`, with its metrics.csv, which are nowhere else.
+    So with `results/distinctive/tables`, which becomes `distinctive/` and keeps its metrics.csv, and with `results/<study>/cost`.
 
     Raises: BadInput for a folder without them, and where they show pictures of a data set that is not embedded.
     """
-    if tables.parent.name == "distinctive":
-        if not (tables / "gains.md").is_file():
-            raise BadInput(f"{tables} has no gains.md: run `make distinctive` first")
-        _copy_figures(tables, out / "distinctive")
-        shutil.copyfile(tables / "metrics.csv", out / "distinctive" / "metrics.csv")
+    name = "distinctive" if tables.parent.name == "distinctive" else tables.name
+    must, command = TABLES[name]
+    if not (tables / must).is_file():
+        raise BadInput(f"{tables} has no {must}: run `{command}` first")
+    if name != "tables":
+        _copy_figures(tables, out / name)
+        if (tables / "metrics.csv").is_file():
+            shutil.copyfile(tables / "metrics.csv", out / name / "metrics.csv")
         return
-    if not (tables / "table1.md").is_file():
-        raise BadInput(f"{tables} has no table1.md: run `make study-full` first")
     datasets = pd.read_csv(tables / "metrics.csv").dataset.unique()
     if others := [name for name in datasets if name not in EMBEDDED]:
         raise BadInput(f"{tables} shows pictures of {others[0]}, which are not ours to pass on: make tables of the embedded sets alone")

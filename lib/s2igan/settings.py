@@ -147,6 +147,14 @@ class Settings(BaseModel):
     analysis_datasets: tuple[str, ...] = ()  # data sets that 05 reads; none named: all that the study has
     analysis_kept: str = ""  # folder such as results/reference/runs, whose runs of other seeds count in 05's tables too
 
+    # 07_cost
+    cost_batch: Count | None = None  # of the steps that are timed; None: the preset's on a GPU, 4 on a CPU
+    cost_seeds: Count = 3  # of SEN and RDG
+    cost_gpu: str = "H100 SXM"  # a GPU to plan for beside the one at hand,
+    cost_gpu_peak: Positive = 989.0  # its TFLOP/s by its data sheet: dense bf16,
+    cost_gpu_share: Annotated[float, Field(gt=0, le=1)] = 0.25  # and the share of them that training reaches: assumed, if not measured
+    cost_gpu_hour: Positive = 2.5  # what an hour of it costs, in your currency
+
 
 # What a preset lays over the defaults above, which are those of `mini`.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -178,6 +186,7 @@ _STAGE_PREFIXES = {
     "rdg": ("rdg_", "eval_"),
     "analysis": ("analysis_runs",),
     "tables": ("analysis_",),
+    "cost": ("cost_",),
 }
 
 
@@ -275,7 +284,7 @@ def from_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def of_stage(settings: Settings, stage: str) -> dict[str, Any]:
-    """The settings that a stage (data, classifier, sen, rdg, analysis, tables) reads: those whose change means another result."""
+    """The settings that a stage (data, classifier, sen, rdg, analysis, tables, cost) reads: those whose change means another result."""
     common = ["preset", "study"] + (["dataset"] if stage != "tables" else [])
     if stage == "data":
         common += ["data_dir"]
@@ -326,7 +335,7 @@ def slug(system: str) -> str:
 
 def run_dir(settings: Settings, stage: str, system: str = "", seed: int | None = None, root: str | Path = ".") -> Path:
     """`results/<study>/<dataset>/<stage>-<system>-seed<k>`; the data stage is `data-store-seed<k>`, the analysis `analysis`; tables over
-    all data sets are in `results/<study>/tables`."""
+    all data sets are in `results/<study>/tables`, what a study costs in `results/<study>/cost`."""
     base = Path(root) / "results" / settings.study / settings.dataset
     if stage == "data":
         return base / f"data-store-seed{settings.data_seed}"
@@ -334,8 +343,8 @@ def run_dir(settings: Settings, stage: str, system: str = "", seed: int | None =
         return base / f"classifier-inception-seed{settings.data_seed}"
     if stage == "analysis":
         return base / "analysis"
-    if stage == "tables":
-        return base.parent / "tables"
+    if stage in ("tables", "cost"):
+        return base.parent / stage
     return base / f"{stage}-{slug(system or settings.system)}-seed{settings.seed if seed is None else seed}"
 
 
