@@ -267,6 +267,29 @@ def test_evaluation_rows_and_their_repetition(world, tmp_path):
     assert 0 <= real["FID real"] < values["FID"]["value"]
 
 
+def test_the_released_map_shows_generated_images_in_another_range(world, tmp_path):
+    class Watching(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.lowest = torch.nn.Parameter(torch.zeros(())), []
+
+        def forward(self, images):
+            self.lowest.append(float(images.min()))
+            return images.flatten(1)[:, ::97]
+
+    settings, watching = settings_for("S2IGAN"), Watching()
+    speech, generator = torch.randn(len(world.store.caption_image), 16), train_rdg(world, tmp_path, rdg_steps=2)
+    features = backbone.extract(world.evaluator, world.store.images, 32)
+    real = backbone.extract(watching, world.store.images, 32)
+    watching.lowest.clear()
+    judges = evaluate.Judges(watching, world.evaluator, world.evaluator, real, features)
+    values = {row["metric"]: row["value"] for row in evaluate.evaluate_rdg(generator, world.store, speech, judges, settings)}
+    ours, released = watching.lowest[::2], watching.lowest[1::2]
+    assert released == pytest.approx([(low + 1) / 2 for low in ours]) and min(ours) < 0
+    assert values["mAP released"] != values["mAP"] and 0 < values["mAP released"] <= 100
+    assert "mAP released" not in {row["metric"] for row in evaluate.evaluate_rdg(generator, world.store, speech, judges, settings, "val")}
+
+
 def test_generated_images_do_not_depend_on_the_batch(world, tmp_path):
     generator = train_rdg(world, tmp_path, rdg_steps=2)
     speech = torch.randn(7, 16)

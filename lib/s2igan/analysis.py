@@ -20,6 +20,7 @@ from s2igan.backbone import attribute_targets, load_network
 from s2igan.data import Store, pad_mels
 from s2igan.rdg import Generator
 from s2igan.settings import EMBEDDED, RDG_SYSTEMS, SEN_SYSTEMS, Settings, of_stage, resolve, run_dir
+from s2igan.tables import METRICS
 from s2igan.text import TextEncoder, characters
 
 COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n"]
@@ -214,7 +215,8 @@ def markdown_table(table: pd.DataFrame) -> str:
     lines: list[str] = []  # the text baseline is found by and painted from what is written, as its name says
     if body := [[s, cell(s, "mAP"), cell(s, "mAP released"), cell(s, "mAP chance")] for s in SEN_SYSTEMS if s in present]:
         lines += [*rows(["descriptions retrieve images", "mAP", "one query a class", "chance"], body), ""]
-    metrics = ["mAP", "FID", "KID", "IS"]
+    painted = table[table.system.isin(RDG_SYSTEMS)]
+    metrics = [metric for metric in METRICS if metric in set(painted.metric)]
     if body := [[s, *(cell(s, m) for m in metrics)] for s in RDG_SYSTEMS if s in present]:
         floors = {"real images, one half against the other": "real", "chance": "chance", "training classes' images": "training"}
         for name, suffix in floors.items():

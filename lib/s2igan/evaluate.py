@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from s2igan import BadInput, embedded
 from s2igan.backbone import attribute_targets, extract, load_network
-from s2igan.data import Store
+from s2igan.data import Store, centre_crop
 from s2igan.metrics import frechet_distance, inception_score, kernel_distance, mean_average_precision
 from s2igan.rdg import Generator
 from s2igan.runs import pick_device, replacing
@@ -176,6 +176,9 @@ def evaluate_rdg(
 ) -> list[dict]:
     """One image for every caption of every image of `split`, judged against that split's real images.
 
+    `mAP released`, at preset `paper` and of the test classes: as the released code, which shows Inception-v3 the real images in [-1, 1] and
+    the generated ones in [0, 1]. `mAP` shows it both alike.
+
     Args:
         speech: embeddings of all captions, as the generator was trained on them, [M, speech_size].
         judges: the networks that judge. Images stream past them: none is kept, in memory or as a file.
@@ -183,10 +186,12 @@ def evaluate_rdg(
         sees the class's value; on the embedded sets also `asked`, the same among the captions that name that attribute.
     """
     captions, images = store.captions_of(split), store.images_of(split)
-    made = [
-        judges.features(pixels, settings.data_image_size)
-        for pixels in generate(generator, speech[captions], settings.seed, settings.eval_batch)
-    ]
+    released = split == "test" and judges.retrieval is not judges.distance
+    made, darker = [], []
+    for pixels in generate(generator, speech[captions], settings.seed, settings.eval_batch):
+        made.append(judges.features(pixels, settings.data_image_size))
+        if released:
+            darker.append(extract(judges.retrieval, (centre_crop(pixels, settings.data_image_size) + 1) / 2, settings.data_image_size))
     found, others = (torch.cat([features[k] for features in made]) for k in (0, 1))
     seen = None if judges.classes is None else torch.cat([features[2] for features in made])
     classes = unseen_classes(store, judges.classes) if split == "test" and seen is not None else None
@@ -196,6 +201,9 @@ def evaluate_rdg(
         (found, judges.real_retrieval[images]), (labels, store.image_class[images]), (others, judges.real_distance[images]), p,
         settings.eval_splits,
     )  # fmt: skip
+    if released:
+        value = mean_average_precision(judges.real_retrieval[images], store.image_class[images], torch.cat(darker), labels)
+        rows.append({"metric": "mAP released", "value": 100 * value, "n": len(labels), "split": split})
     _, targets = attribute_targets(store)
     named = [embedded.named(store.dataset, store.caption_text[i]) for i in captions] if store.dataset in embedded.ATTRIBUTES else []
     for name, value in attributes_seen(judges.classes, seen).items():

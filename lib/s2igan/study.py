@@ -49,7 +49,7 @@ MODULES = {
     "classifier": ("data", "backbone", "evaluate", "metrics"),
     "sen": ("data", "backbone", "sen", "text", "losses", "metrics"),
     "rdg": ("data", "backbone", "rdg", "rdg_training", "losses", "sen", "text", "metrics", "evaluate", "embedded"),
-    "analysis": ("data", "metrics", "analysis", "figures"),
+    "analysis": ("data", "metrics", "analysis", "figures", "tables"),
     "tables": ("data", "metrics", "analysis", "figures", "tables", "evaluate", "embedded", "speech"),
 }
 TRAINING = {
