@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from scipy.linalg import sqrtm
 from torch import nn
+from torch_fidelity import calculate_metrics
 
-from s2igan import BadInput, losses, metrics
+from s2igan import BadInput, backbone, embedded, losses, metrics
 
 
 def test_matching_loss_of_orthogonal_pairs():
@@ -121,8 +122,35 @@ def test_frechet_distance_closed_forms():
     ca, cb = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(ca + cb - 2 * sqrtm(ca @ cb).real)
     assert metrics.frechet_distance(torch.tensor(a), b) == pytest.approx(expected, rel=1e-4)
+    # The same points in a larger space are as far apart, also where there are more dimensions than points.
+    turned = np.linalg.qr(rng.normal(size=(600, 600)))[0][:6]
+    assert metrics.frechet_distance(a @ turned, b @ turned) == pytest.approx(expected, rel=1e-6)
+    assert metrics.frechet_distance(a @ turned, a @ turned) == pytest.approx(0, abs=1e-9)
     with pytest.raises(BadInput, match="two images"):
         metrics.frechet_distance(a[:1], b)
+
+
+def test_fid_against_torch_fidelity(tmp_path):
+    """The same weights and images, already of 299 pixels: torch-fidelity's resizing is TensorFlow's, pytorch-fid's is PyTorch's."""
+    torch.manual_seed(0)
+    state = backbone._fid_weights("random")
+    net = backbone.FIDInception(state)
+    rng = np.random.default_rng(0)
+    drawn = [embedded.draw_image("mini-flowers", flower, rng, 299) for flower in embedded.choose_classes("mini-flowers", 12, rng)]
+    pictures = torch.stack([torch.as_tensor(np.array(image)).permute(2, 0, 1) for image in drawn]).contiguous()
+    pixels = (pictures.float() - 128) / 128  # torch-fidelity's range; pytorch-fid's is x / 127.5 - 1
+    for norm in (module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        norm.momentum = None
+    with torch.no_grad():  # statistics that fit, or features of untrained weights all but vanish
+        net.train()(pixels[:6])
+    own = net.net.state_dict()
+    torch.save({name: own.get(name, tensor) for name, tensor in state.items()}, tmp_path / "weights.pth")
+    features = backbone.extract(backbone.fold_norms(backbone.freeze(net)), pixels, 299)
+    theirs = calculate_metrics(
+        input1=torch.utils.data.Subset(pictures, range(6)), input2=torch.utils.data.Subset(pictures, range(6, 12)), fid=True, cuda=False,
+        feature_extractor_weights_path=str(tmp_path / "weights.pth"), verbose=False, cache=False,
+    )  # fmt: skip
+    assert metrics.frechet_distance(features[:6], features[6:]) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
 
 
 def test_kernel_distance_against_its_definition():

@@ -79,7 +79,9 @@ def inception_score(probabilities: np.ndarray | Tensor, splits: int = 10) -> tup
 def frechet_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | Tensor) -> float:
     """Frechet distance of two sets of features, each seen as a Gaussian (FID when the features are Inception's pool3).
 
-    |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances with N - 1; the distance itself is pytorch-fid's.
+    |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances with N - 1; the distance itself is pytorch-fid's. With no more images
+    than dimensions, as on Oxford-102 with 1,155 unseen images and 2,048 dimensions, a covariance is singular, and pytorch-fid may refuse
+    its root. Then, with C_a = A^T A and C_b = B^T B, tr (C_a C_b)^(1/2) is computed as the sum of the singular values of A B^T, which it is.
 
     Args: features_a: [N, D]; features_b: [M, D]. Returns: at least 0, in squared units of the features.
     Raises: BadInput for fewer than two rows.
@@ -87,6 +89,10 @@ def frechet_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | T
     a, b = (np.asarray(_float_tensor(x), dtype=np.float64) for x in (features_a, features_b))
     if min(len(a), len(b)) < 2:
         raise BadInput(f"Frechet distance: needs at least two images on each side, got {len(a)} and {len(b)}")
+    if min(len(a), len(b)) <= a.shape[1]:
+        of_a, of_b = ((x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (a, b))
+        root = np.linalg.svd(of_a @ of_b.T, compute_uv=False).sum()
+        return max(0.0, float(((a.mean(0) - b.mean(0)) ** 2).sum() + (of_a**2).sum() + (of_b**2).sum() - 2 * root))
     covariances = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # pytorch-fid's call of sqrtm, the reason for the pin of scipy
