@@ -148,7 +148,7 @@ def test_fid_against_torch_fidelity(tmp_path):
     features = backbone.extract(backbone.fold_norms(backbone.freeze(net)), pixels, 299)
     theirs = calculate_metrics(
         input1=torch.utils.data.Subset(pictures, range(6)), input2=torch.utils.data.Subset(pictures, range(6, 12)), fid=True, cuda=False,
-        feature_extractor_weights_path=str(tmp_path / "weights.pth"), verbose=False, cache=False,
+        feature_extractor_weights_path=str(tmp_path / "weights.pth"), verbose=False, cache=False, save_cpu_ram=True,
     )  # fmt: skip
     assert metrics.frechet_distance(features[:6], features[6:]) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
 

@@ -81,7 +81,7 @@ def frechet_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | T
 
     |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances with N - 1; the distance itself is pytorch-fid's. With no more images
     than dimensions, as on Oxford-102 with 1,155 unseen images and 2,048 dimensions, a covariance is singular, and pytorch-fid may refuse
-    its root. Then, with C_a = A^T A and C_b = B^T B, tr (C_a C_b)^(1/2) is computed as the sum of the singular values of A B^T, which it is.
+    its root. Then, with C_a = A^T A and C_b = B^T B, tr (C_a C_b)^(1/2) is computed as the sum of the singular values of A B^T: the same.
 
     Args: features_a: [N, D]; features_b: [M, D]. Returns: at least 0, in squared units of the features.
     Raises: BadInput for fewer than two rows.
