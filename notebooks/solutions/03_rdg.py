@@ -1,0 +1,74 @@
+"""Solutions to the exercises of 03_rdg."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from s2igan import rdg_training
+from s2igan.data import Store
+from s2igan.rdg import Generator
+from s2igan.sen import SEN
+from s2igan.settings import Settings
+
+
+def what_the_dense_link_costs(width: int = 64, stages: int = 3) -> pd.Series:
+    """1. Which layers does the dense link make larger, and by how many parameters? The up-block of each later stage alone: with it the
+    block takes 2 n channels in place of n, so its convolution to n channels (n / 2 after GLU) has 9 n^2 weights more."""
+    with_it, without = ({name: p.numel() for name, p in Generator(width=width, stages=stages, dense=dense).named_parameters()}
+                        for dense in (True, False))  # fmt: skip
+    return pd.Series({name: count - without[name] for name, count in with_it.items() if count != without[name]}, name="more parameters")
+
+
+@torch.no_grad()
+def noise_or_condition(generator: Generator, speech: Tensor, count: int = 64) -> pd.Series:
+    """2. Does an image follow the description or the noise? Mean squared difference of pixels when only one of the two changes."""
+    random = torch.Generator().manual_seed(0)
+    said, other = speech[:count], speech[:count].roll(count // 2, 0)
+    noise, eps = (torch.randn(count, n, generator=random) for n in (generator.noise_size, generator.condition_size))
+    images = generator(noise, said, eps)[0][-1]
+    changed = {
+        "another description": generator(noise, other, eps)[0][-1],
+        "another z": generator(noise.roll(1, 0), said, eps)[0][-1],
+        "another epsilon": generator(noise, said, eps.roll(1, 0))[0][-1],
+    }
+    return pd.Series({name: float((made - images).square().mean()) for name, made in changed.items()}, name="mean squared difference")
+
+
+def wrong_that_is_right(store: Store, draws: int = 20_000) -> tuple[float, float]:
+    """3. The released code draws the "wrong" image from all images. How often is it of the same class? As often as one in the number of
+    classes, if they are equally large; each such step teaches the discriminator that a fitting image does not fit."""
+    images, rng = store.images_of("train"), np.random.default_rng(0)
+    real, wrong = (store.image_class[rng.choice(images, draws)] for _ in range(2))
+    share = np.unique(store.image_class[images], return_counts=True)[1] / len(images)
+    return float((real == wrong).mean()), float((share**2).sum())
+
+
+def without_the_kl_term(settings: Settings, store: Store, net: SEN, speech: Tensor, weights: tuple[float, ...] = (0.0, 2.0)) -> pd.Series:
+    """4. (a change: `rdg_kl_weight`) What becomes of the condition's noise when nothing holds it near N(0, I)? The mean sigma over the
+    descriptions of unseen classes, after the same steps: without the term the generator makes the noise small, since it only disturbs."""
+    found = {}
+    for weight in weights:
+        with tempfile.TemporaryDirectory() as folder:
+            own = settings.model_copy(update={"rdg_kl_weight": weight, "system": "S2IGAN"})
+            nets = rdg_training.train_rdg(own, store, net, speech, Path(folder), "exercise")
+        with torch.no_grad():
+            logvar = nets.average.augment(speech[store.captions_of("test")])[1]
+        found[weight] = float(torch.exp(logvar / 2).mean())
+    return pd.Series(found, name="mean sigma")
+
+
+if __name__ == "__main__":
+    from finished import open_study
+
+    study = open_study()
+    print(what_the_dense_link_costs(), end="\n\n")
+    print(noise_or_condition(study.generator, study.speech[study.store.captions_of("test")][::10]).round(4), end="\n\n")
+    found, expected = wrong_that_is_right(study.store)
+    print(f"the wrong image is of the same class in {found:.2%} of draws; expected {expected:.2%}\n")
+    print(without_the_kl_term(study.settings.model_copy(update={"rdg_steps": 200}), study.store, study.net, study.speech).round(3))

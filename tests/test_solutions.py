@@ -1,0 +1,115 @@
+"""The solutions of the exercises: each runs, and says what its text claims."""
+
+import importlib.util
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_training import TINY
+
+from s2igan import backbone, data, sen, speech
+from s2igan.rdg import Generator
+from s2igan.settings import resolve
+
+SOLUTIONS = Path(__file__).resolve().parents[1] / "notebooks" / "solutions"
+
+
+def solutions(name):
+    spec = importlib.util.spec_from_file_location(f"solutions_{name}", SOLUTIONS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def store(drawn):
+    return data.open_store(drawn / "store")
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return resolve({**TINY, "system": "SEN"})
+
+
+def test_every_notebook_with_exercises_has_its_solutions():
+    notebooks = [path for path in SOLUTIONS.parent.glob("*.ipynb") if "## Exercises" in path.read_text()]
+    assert {path.stem for path in notebooks} == {path.stem for path in SOLUTIONS.glob("0*.py")}
+    for path in notebooks:
+        asked = path.read_text().split("## Exercises")[1]
+        for number in range(1, asked.count("**") // 2 + 1):
+            assert f"\n    {number}. " in (SOLUTIONS / f"{path.stem}.py").read_text() or f'"""{number}. ' in (
+                SOLUTIONS / f"{path.stem}.py"
+            ).read_text(), f"{path.stem}: exercise {number}"
+
+
+def test_data(store):
+    module = solutions("01_data")
+    named = module.what_is_named(store)
+    assert named["colour"] == 1 and 0 < named["ring"] < 1  # a flower's colour is always named
+    waveform = speech.speak(["a blue flower"])[0]
+    normalised, plain = module.effect_of_volume(waveform)
+    assert normalised < 0.05 and plain == pytest.approx(math.log(4), abs=0.01)
+    chance = module.chance_by_classes(store, torch.randn(len(store.images), 4, generator=torch.Generator().manual_seed(0)))
+    assert chance.is_monotonic_decreasing and all(chance > [100 / count for count in chance.index])
+    left = module.speech_in_noise(waveform)
+    assert left.is_monotonic_decreasing and left.iloc[0] > 0.5
+
+
+def test_sen(store, settings, drawn):
+    module = solutions("02_sen")
+    losses = module.loss_before_training()
+    assert np.allclose(losses["matching loss"], losses["2 ln B"] + 100 / 256, atol=0.35)
+    assert module.dependence_on_the_batch(store, True) < 1e-5 < 1e-3 < module.dependence_on_the_batch(store, False)
+    masked, plain = module.loss_of_a_perfect_batch()
+    assert masked < 0.001 and plain == pytest.approx(4 / 3 * math.log(2), abs=0.001)
+    net = backbone.load_network(drawn / "backbone.safetensors")
+    found = module.with_the_mean_in_place_of_attention(settings, store, net, backbone.extract(net, store.images, 32))
+    assert set(found) == {"attention", "mean over time"} and len(set(found.values())) == 2
+    weights, _ = module.MeanPooled(gru_size=4).attention(*data.pad_mels([store.mel(0), store.mel(1)]))
+    assert torch.allclose(weights.sum(1), torch.ones(2, 8)) and len(weights[0, :, 0].unique()) <= 2
+
+
+def test_rdg(store, settings, drawn):
+    module = solutions("03_rdg")
+    more = module.what_the_dense_link_costs()
+    assert dict(more) == {"next.0.up.conv.weight": 9 * 64**2, "next.1.up.conv.weight": 9 * 32**2}
+    generator = Generator(16, 8, 4, 8, 2, 8).eval()
+    assert (module.noise_or_condition(generator, torch.randn(12, 16), 12) > 0).all()
+    measured, expected = module.wrong_that_is_right(store)
+    assert measured == pytest.approx(expected, abs=0.01)
+    net = sen.fresh_sen(settings, store, backbone.load_network(drawn / "backbone.safetensors"))
+    sigma = module.without_the_kl_term(settings, store, net, torch.randn(len(store.caption_image), 16))
+    assert len(sigma) == 2 and sigma[0.0] != sigma[2.0] and (sigma > 0).all()
+
+
+def test_analysis():
+    module, rng = solutions("04_analysis"), np.random.default_rng(0)
+    labels = np.arange(40) % 4
+    features = torch.as_tensor(np.eye(4)[labels] + rng.normal(size=(40, 4)))
+    mean, low, high = module.interval_over_queries(features[:20], labels[:20], features[20:], labels[20:], 200)
+    assert low < mean < high
+    drawn = torch.as_tensor(rng.normal(size=(400, 8)))
+    table = module.distance_by_number(drawn)
+    assert table.FID.is_monotonic_decreasing and table.FID.iloc[0] > 5 * table.FID.iloc[-1] > 0
+    p = torch.as_tensor(np.eye(4)[labels] * 0.9 + 0.025)
+    by_class, shuffled = module.score_by_order(p, labels, 4)
+    assert by_class == pytest.approx(1) and shuffled > 1.5  # one class a split: no diversity
+
+
+def test_tables_and_figures(store, settings):
+    module, rng = solutions("05_tables_and_figures"), np.random.default_rng(0)
+    common, noise = rng.normal(scale=5, size=(2, 6))
+    paired, alone = module.paired_or_not(common + 0.1 * noise, common)
+    assert paired < alone / 4
+    assert module.seeds_needed(1.0, 100.0) == 2
+    few = module.seeds_needed(3.0, 2.0)
+    assert 4 < few < 20 and module.seeds_needed(3.0, 1.0) > few
+    values, _ = backbone.attribute_targets(store)
+    evaluator = backbone.freeze(backbone.StandIn(20, {name: len(v) for name, v in values.items()}))
+    generator = Generator(16, 8, 4, 8, 3, 8).eval()
+    table = module.confused_values(settings, store, generator, lambda texts, mels: torch.randn(len(texts), 16), evaluator)
+    assert list(table.columns) == values["colour"] and np.allclose(table.sum(1), 100)
+    between = module.between_sentences(torch.tensor([[3.0, 0.0], [0.0, 3.0]]))
+    assert torch.allclose(between, torch.tensor([[1.0, 1.0]]) * 3 / math.sqrt(2))
