@@ -328,6 +328,9 @@ def test_pad_mels():
     assert batch.shape == (2, 5, 40) and batch.dtype == torch.float32
     assert lengths.tolist() == [3, 5] and lengths.dtype == torch.int64
     assert batch[0, :3].unique() == 1 and batch[0, 3:].unique() == 0 and batch[1].unique() == 2
+    halves = [np.random.default_rng(n).normal(size=(n, 40)).astype(np.float16) for n in (4, 7)]  # as the store has them
+    batch, _ = data.pad_mels(halves)
+    assert batch.dtype == torch.float32 and torch.equal(batch, data.pad_mels([half.astype(np.float32) for half in halves])[0])
 
 
 def test_augment_crops_and_mirrors():

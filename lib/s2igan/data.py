@@ -578,7 +578,11 @@ class Store:
 
     def mel(self, caption: int) -> np.ndarray:
         """(T, 40) float32, the log-mel of one caption."""
-        return self.mels[self.mel_offsets[caption] : self.mel_offsets[caption + 1]].astype(np.float32)
+        return self.stored_mel(caption).astype(np.float32)
+
+    def stored_mel(self, caption: int) -> np.ndarray:
+        """(T, 40) float16, the same as it lies in the store."""
+        return self.mels[self.mel_offsets[caption] : self.mel_offsets[caption + 1]]
 
     def images_of(self, split: str) -> np.ndarray:
         """Numbers of the images of a split ('train', 'val' or 'test')."""
@@ -600,10 +604,11 @@ def open_store(path: str | Path) -> Store:
 def pad_mels(mels: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Log-mels (T_i, 40) as one batch (B, T, 40) float32, zeros after the end of the shorter ones, and their lengths (B,) int64."""
     lengths = torch.tensor([len(mel) for mel in mels])
-    batch = torch.zeros(len(mels), int(lengths.max()), mels[0].shape[1])
+    # Put together as they are stored, in half precision, and converted at once by torch: half the time of converting each in numpy.
+    batch = np.zeros((len(mels), int(lengths.max()), mels[0].shape[1]), mels[0].dtype)
     for row, mel in zip(batch, mels, strict=True):
-        row[: len(mel)] = torch.from_numpy(np.asarray(mel, np.float32))
-    return batch, lengths
+        row[: len(mel)] = mel
+    return torch.from_numpy(batch).float(), lengths
 
 
 def random_crops(

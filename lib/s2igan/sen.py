@@ -218,7 +218,7 @@ def caption_batch(encoder: SpeechEncoder | TextEncoder, store: Store, captions: 
     """Captions as `encoder` takes them: zero-padded log-mels [B, T, 40], or characters [B, 201]; and their lengths [B]."""
     if isinstance(encoder, TextEncoder):
         return characters([store.caption_text[i] for i in captions])
-    return pad_mels([store.mel(i) for i in captions])
+    return pad_mels([store.stored_mel(i) for i in captions])
 
 
 @torch.no_grad()
