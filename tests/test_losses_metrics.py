@@ -120,6 +120,15 @@ def test_inception_score_extremes_and_splits():
         metrics.inception_score(np.full((3, 4), 0.25))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_inception_score_is_its_formula(dtype):
+    p = torch.randn(70, 9, generator=torch.Generator().manual_seed(0)).mul(2).softmax(1).to(dtype)
+    scores = []
+    for part in p.double().numpy().reshape(7, 10, 9):
+        scores.append(np.exp(np.mean(np.sum(part * (np.log(part) - np.log(part.mean(0))), 1))))
+    assert metrics.inception_score(p, splits=7) == pytest.approx((np.mean(scores), np.std(scores)), rel=1e-6)
+
+
 def test_frechet_distance_closed_forms():
     rng = np.random.default_rng(0)
     a = rng.normal(size=(500, 6))

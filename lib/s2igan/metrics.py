@@ -72,15 +72,18 @@ def inception_score(probabilities: np.ndarray | Tensor, splits: int = 10) -> tup
     Returns: mean and population standard deviation over the splits; 1 (no class information) .. C.
     Raises: BadInput when there are fewer rows than splits.
     """
-    p = torch.as_tensor(probabilities).detach().cpu().double()
+    p = torch.as_tensor(probabilities).detach().cpu()
     n = len(p)
     if n < splits:
         raise BadInput(f"inception score: {n} images cannot be divided into {splits} splits")
     scores = []
     for i in range(splits):
         part = p[i * n // splits : (i + 1) * n // splits]
-        # xlogy is 0 where a probability is 0, the limit of p log p.
-        kl = (torch.xlogy(part, part) - torch.xlogy(part, part.mean(0, keepdim=True))).sum(1).mean()
+        # Plainly: mean_x sum_y p(y|x) (log p(y|x) - log p(y)). The mean over x of p(y|x) is p(y), so that the second term is one of p(y)
+        # alone, and each probability's logarithm is taken once, in the precision given. Sums are in double precision. xlogy is 0 where
+        # a probability is 0, the limit of p log p.
+        p_y = part.mean(0, dtype=torch.float64)
+        kl = torch.xlogy(part, part).sum(dtype=torch.float64) / len(part) - torch.xlogy(p_y, p_y).sum()
         scores.append(float(kl.exp()))
     return float(np.mean(scores)), float(np.std(scores))
 
