@@ -53,8 +53,8 @@ class Sizes:
         """The sizes of a whole or a quick run on a device."""
         if quick:
             return cls(
-                batch=2, drawn=2, sen_batch=16, captions=24, pictures=4, queries=600, gallery=3000, features=512, scored=(1000, 1000),
-                clips=8, gemm=1024, repeats=3, seconds=4.0,
+                image=128, batch=4, drawn=4, sen_batch=16, captions=24, pictures=4, queries=600, gallery=3000, features=512,
+                scored=(1000, 1000), clips=8, gemm=1024, repeats=3, seconds=4.0,
             )  # fmt: skip
         return cls() if device.type == "cpu" else cls(batch=24, drawn=64, pictures=256, captions=1024, gemm=8192)
 
