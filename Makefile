@@ -3,10 +3,11 @@
 # make study-full       both embedded data sets, all systems, three seeds (narrow it: SEEDS=0 DATASETS=mini-birds)
 # make distinctive      when the distinctive loss helps SEN: with and without it on data harder in one way each
 # make test | lint      the tests | ruff
+# make bench            the library timed against the plain writing of its steps (QUICK=1: two minutes; GROWTH=1: how times grow)
 # make lab              JupyterLab on notebooks/
 # make clean            deletes runs and built data; keeps results/reference and everything else in data/
 
-.PHONY: help study study-full distinctive test lint lab clean
+.PHONY: help study study-full distinctive test lint bench lab clean
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -30,6 +31,9 @@ test: $(VENV)/.installed
 
 lint: $(VENV)/.installed
 	@$(PY) -m ruff check
+
+bench: $(VENV)/.installed
+	@$(PY) benchmarks/bench.py $(GIVEN)
 
 lab: $(VENV)/.installed
 	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks

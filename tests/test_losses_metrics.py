@@ -98,6 +98,18 @@ def test_map_by_hand_and_against_a_plain_loop():
         metrics.mean_average_precision(q, np.full(40, 9), g, gl)
 
 
+def test_equal_similarities_keep_the_gallerys_order():
+    rng = np.random.default_rng(0)
+    g = np.round(rng.normal(size=(60, 2)))  # many of the same direction, in front of and behind positives
+    g[(g == 0).all(1)] = 1.0
+    ql, gl = rng.integers(0, 4, 20), rng.integers(0, 4, 60)
+    q = g[rng.integers(0, 60, 20)]
+    scaled = [torch.nn.functional.normalize(torch.tensor(x, dtype=torch.float32), dim=1).numpy() for x in (q, g)]
+    ranked = [gl[np.argsort(-row, kind="stable")] == label for row, label in zip(scaled[0] @ scaled[1].T, ql, strict=True)]
+    expected = [np.mean(np.arange(1, hits.sum() + 1) / (np.flatnonzero(hits) + 1)) for hits in ranked if hits.any()]
+    assert metrics.mean_average_precision(q, ql, g, gl) == pytest.approx(np.mean(expected), rel=1e-9)
+
+
 def test_inception_score_extremes_and_splits():
     assert metrics.inception_score(np.full((20, 4), 0.25)) == pytest.approx((1.0, 0.0))
     one_hot = np.eye(4)[np.arange(40) % 4]
@@ -107,6 +119,15 @@ def test_inception_score_extremes_and_splits():
     assert metrics.inception_score(p, splits=2) == pytest.approx((1.5, 0.5))
     with pytest.raises(BadInput, match="3 images"):
         metrics.inception_score(np.full((3, 4), 0.25))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_inception_score_is_its_formula(dtype):
+    p = torch.randn(70, 9, generator=torch.Generator().manual_seed(0)).mul(2).softmax(1).to(dtype)
+    scores = []
+    for part in p.double().numpy().reshape(7, 10, 9):
+        scores.append(np.exp(np.mean(np.sum(part * (np.log(part) - np.log(part.mean(0))), 1))))
+    assert metrics.inception_score(p, splits=7) == pytest.approx((np.mean(scores), np.std(scores)), rel=1e-6)
 
 
 def test_frechet_distance_closed_forms():

@@ -1,9 +1,12 @@
 """RDG: sizes, the exact faster forms of layers, the paper's structure."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from s2igan import evaluate
+from s2igan.generation import ForGeneration
 from s2igan.rdg import Discriminator, Generator, RelationSupervisor, UpBlock, conv3x3, joint_conv, upsample_conv
 
 
@@ -59,6 +62,28 @@ def test_generation_is_deterministic_and_row_wise_in_eval_mode():
     noise, speech, eps = torch.randn(5, 3), torch.randn(5, 12), torch.randn(5, 4)
     whole = generator(noise, speech, eps)[0][-1]
     assert torch.allclose(whole[2:3], generator(noise[2:3], speech[2:3], eps[2:3])[0][-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize(("first_size", "stages"), [(8, 3), (32, 1)])  # kernels of small and of large maps
+def test_the_form_for_generation_draws_the_same(dense, first_size, stages):
+    torch.manual_seed(0)
+    generator = Generator(12, 4, 3, 16, stages, first_size, dense=dense)
+    generator(torch.randn(64, 3), torch.randn(64, 12))  # statistics that are not 0 and 1
+    for norm in (layer for layer in generator.modules() if isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)):
+        torch.nn.init.normal_(norm.weight, 1, 0.5)
+        torch.nn.init.normal_(norm.bias)
+    generator.eval()
+    given = torch.randn(5, 3), torch.randn(5, 12), torch.randn(5, 4)
+    images, mu, logvar = generator(*given)
+    fast = ForGeneration(generator)
+    found, *rest = fast(*given)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip([*images, mu, logvar], [*found, *rest], strict=True))
+    assert min(image.std() for image in images) > 0.01
+    rough = ForGeneration(generator, torch.bfloat16)(*given)[0]
+    assert all(a.dtype == torch.float32 and 0 < (a - b).abs().mean() < 0.05 for a, b in zip(rough, images, strict=True))
+    pixels = [np.concatenate(list(evaluate.generate(net, given[1], 0, batch=2))).astype(int) for net in (generator, fast)]
+    assert np.abs(pixels[0] - pixels[1]).max() <= 1
 
 
 def test_condition_is_mu_plus_eps_sigma():

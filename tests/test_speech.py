@@ -87,6 +87,16 @@ def test_log_mel_agrees_with_torch_stft_on_speech():
     torch.testing.assert_close(log_mel(x), mel.T.float(), atol=1e-4, rtol=0)
 
 
+def test_log_mels_of_a_batch_are_those_of_each(monkeypatch):
+    waveforms = [noise(n, seed=n) for n in (4000, 9000, 22050, 5000)]
+    for threads in (1, 2):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        together = speech.log_mels(waveforms)
+        assert all(torch.equal(a, log_mel(b)) for a, b in zip(together, waveforms, strict=True))
+        with pytest.raises(BadInput, match="silent"):
+            speech.log_mels([*waveforms, torch.zeros(9000)])
+
+
 def test_other_rates_are_resampled_first():
     x = noise(16_000)
     torch.testing.assert_close(log_mel(x, 16_000), log_mel(torchaudio.functional.resample(x, 16_000, 22_050)))

@@ -97,6 +97,29 @@ def test_stopped_sen_training_goes_on_as_if_nothing_had_been(world, tmp_path, mo
     assert runs.read_log(tmp_path / "whole/log.jsonl") == runs.read_log(tmp_path / "stopped/log.jsonl")
 
 
+def test_features_of_fixed_crops_are_those_of_the_crops(world, tmp_path, monkeypatch):
+    settings = settings_for("SEN", sen_crops=2)
+    images = world.store.images_of("train")
+    kept = sen.crop_features(world.backbone, world.store, images, settings)
+    assert kept.shape == (len(images), 2, 128) and not torch.allclose(kept[:, 0], kept[:, 1], atol=1e-3)
+    pixels = data.random_crops(world.store.images, images, 32, np.random.default_rng([0, 6, 1, 0]), flip=False)
+    labels = sen.training_targets(world.store)[torch.as_tensor(world.store.image_class[images])]
+    nets = [sen.fresh_sen(settings, world.store, world.backbone) for _ in range(2)]
+    heard, lengths = sen.caption_batch(nets[0].caption_encoder, world.store, world.store.captions_of("train"))
+    reports = [
+        sen.train_step(net, torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.1), seen, heard, lengths, labels, settings)
+        for net, seen in zip(nets, (pixels, kept[:, 1]), strict=True)
+    ]
+    assert all(torch.allclose(reports[0][name], reports[1][name], rtol=1e-5) for name in ("matching", "L_d"))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*(net.parameters() for net in nets), strict=True))
+    whole = train_sen(world, tmp_path / "whole", sen_crops=2).own_state()
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            train_sen(world, tmp_path / "stopped", sen_crops=2)
+    assert equal(whole, train_sen(world, tmp_path / "stopped", sen_crops=2).own_state())
+
+
 def test_the_distinctive_loss_is_what_tells_the_two_systems_apart(world, tmp_path):
     with_it, without = (train_sen(world, tmp_path / slug(system), system=system) for system in ("SEN", "SEN w/o L_d"))
     first = [runs.read_log(tmp_path / slug(system) / "log.jsonl")[0]["matching"] for system in ("SEN", "SEN w/o L_d")]

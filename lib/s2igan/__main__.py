@@ -227,8 +227,12 @@ def run_study(words: list[str], full: bool) -> int:
         if any(Path("/dev").glob("nvidia[0-9]*")):  # one run after the other on the GPUs, which all would share otherwise
             arguments += ["--resources", f"gpu={next(iter(chosen.of.values())).processes}"]
         arguments += ["--dry-run"] if listing else ["--quiet", "all"]
-        events = Events()
+        events, memory = Events(), Memory()
         status = stoppable(lambda: snakemake(arguments, events))
+        if status == 0 and events.jobs and not listing:
+            took = {"runs": len(events.jobs), "seconds": round(time.time() - psutil.Process().create_time(), 1),
+                    "peak_memory_gib": round(memory.peak / 2**30, 2)}  # fmt: skip
+            (config.parent / "timing.json").write_text(json.dumps(took, indent=1) + "\n")
     if listing:
         print("".join(f"would run {job}\n" for job in events.jobs), end="")
     if status == 0 and not events.jobs:
@@ -375,6 +379,25 @@ def snakemake(arguments: list[str], events: Events) -> int:
             print("error: " + "\n".join(events.errors), file=sys.stderr)
         return int(end.code or 0)
     return 0
+
+
+class Memory(threading.Thread):
+    """Looks each second how many bytes this process and all below it hold together, and keeps the most; what they share counts for each."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0
+        self.start()
+
+    def run(self) -> None:
+        """Until the process ends."""
+        while True:
+            total = 0
+            for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    total += process.memory_info().rss
+            self.peak = max(self.peak, total)
+            time.sleep(1)
 
 
 def print_summary(chosen: study.Study) -> None:

@@ -35,19 +35,28 @@ def mean_average_precision(
     Raises: BadInput when no query has a positive in the gallery.
     """
     queries, gallery = F.normalize(_float_tensor(queries), dim=1), F.normalize(_float_tensor(gallery), dim=1)
-    query_labels, gallery_labels = torch.as_tensor(query_labels).cpu(), torch.as_tensor(gallery_labels).cpu()
+    query_labels, gallery_labels = np.asarray(torch.as_tensor(query_labels).cpu()), np.asarray(torch.as_tensor(gallery_labels).cpu())
+    positives_of = {label: np.flatnonzero(gallery_labels == label) for label in np.unique(query_labels)}
     total, count = 0.0, 0
     # Blocks of queries bound the memory: a block of similarities holds at most some four million values.
     block = max(1, 4_000_000 // max(1, len(gallery)))
-    rank = torch.arange(1, len(gallery) + 1, dtype=torch.float64)
     for start in range(0, len(queries), block):
-        similarity = queries[start : start + block] @ gallery.T  # (b, G)
-        order = similarity.argsort(dim=1, descending=True, stable=True)
-        positive = (gallery_labels[order] == query_labels[start : start + block, None]).double()  # (b, G)
-        positives = positive.sum(1)
-        precision = positive.cumsum(1) / rank
-        usable = positives > 0
-        total += float(((precision * positive).sum(1)[usable] / positives[usable]).sum())
+        similarity = (queries[start : start + block] @ gallery.T).numpy()  # (b, G)
+        # Only the ranks of the positives are wanted: values are sorted without their places, and each positive is looked up among them.
+        ascending = np.sort(similarity, axis=1)
+        precision = np.zeros(similarity.shape)  # k / rank_k at rank_k
+        number = torch.zeros(len(similarity))
+        for row, label in enumerate(query_labels[start : start + block]):
+            positives = positives_of[label]
+            number[row] = len(positives)
+            before, after = (np.searchsorted(ascending[row], similarity[row, positives], side) for side in ("left", "right"))
+            ranks = np.sort(len(gallery) - before)  # so many items are at least as similar
+            if (after - before > 1).any():  # equal similarities
+                order = np.argsort(-similarity[row], kind="stable")
+                ranks = np.flatnonzero(gallery_labels[order] == label) + 1
+            precision[row, ranks - 1] = np.arange(1, len(ranks) + 1) / ranks
+        usable = number > 0
+        total += float((torch.from_numpy(precision).sum(1)[usable] / number[usable]).sum())
         count += int(usable.sum())
     if count == 0:
         raise BadInput("mean average precision: no query has an image of its class in the gallery")
@@ -63,15 +72,18 @@ def inception_score(probabilities: np.ndarray | Tensor, splits: int = 10) -> tup
     Returns: mean and population standard deviation over the splits; 1 (no class information) .. C.
     Raises: BadInput when there are fewer rows than splits.
     """
-    p = torch.as_tensor(probabilities).detach().cpu().double()
+    p = torch.as_tensor(probabilities).detach().cpu()
     n = len(p)
     if n < splits:
         raise BadInput(f"inception score: {n} images cannot be divided into {splits} splits")
     scores = []
     for i in range(splits):
         part = p[i * n // splits : (i + 1) * n // splits]
-        # xlogy is 0 where a probability is 0, the limit of p log p.
-        kl = (torch.xlogy(part, part) - torch.xlogy(part, part.mean(0, keepdim=True))).sum(1).mean()
+        # Plainly: mean_x sum_y p(y|x) (log p(y|x) - log p(y)). The mean over x of p(y|x) is p(y), so that the second term is one of p(y)
+        # alone, and each probability's logarithm is taken once, in the precision given. Sums are in double precision. xlogy is 0 where
+        # a probability is 0, the limit of p log p.
+        p_y = part.mean(0, dtype=torch.float64)
+        kl = torch.xlogy(part, part).sum(dtype=torch.float64) / len(part) - torch.xlogy(p_y, p_y).sum()
         scores.append(float(kl.exp()))
     return float(np.mean(scores)), float(np.std(scores))
 

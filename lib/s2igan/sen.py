@@ -260,6 +260,46 @@ def training_steps(steps: int | None, epochs: int, images: int, batch: int) -> i
     return steps if steps is not None else epochs * (images // batch)
 
 
+def train_step(
+    net: SEN, optimiser: torch.optim.Optimizer, seen: Tensor, heard: Tensor, lengths: Tensor, labels: Tensor, settings: Settings
+) -> dict[str, Tensor]:  # fmt: skip
+    """One training step of SEN (paper, section 2.1) on this process's rows of a batch.
+
+    Args:
+        seen: pixels [b, s, s, 3] uint8, or the backbone's features of them [b, feature_size].
+        heard, lengths: captions as the encoder takes them. labels: their classes' numbers, [b].
+    Returns: both losses, detached scalars.
+    """
+    v = net.images.project(seen) if seen.is_floating_point() else net.images(to_float(seen))  # (b, D)
+    a = net.caption_encoder(heard, lengths)  # (b, D)
+    v, a, labels = map(parallel.gather, (v, a, labels))  # the losses compare the rows of all processes
+    matching, l_d = sen_losses(net, v, a, labels, settings)
+    # L_SEN = L_match + L_d; without L_d it is still measured, never followed.
+    loss = matching + l_d if SEN_SYSTEMS[settings.system]["distinctive"] else matching
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    parallel.average(p.grad for p in net.parameters() if p.grad is not None)
+    optimiser.step()
+    return {"matching": matching.detach(), "L_d": l_d.detach()}
+
+
+@torch.no_grad()
+def crop_features(backbone: nn.Module, store: Store, images: np.ndarray, settings: Settings, batch: int = 200) -> Tensor:
+    """Features of `sen_crops` fixed random crops of each image, [N, sen_crops, feature_size], on the CPU; from the run's seed.
+
+    The frozen backbone says the same of the same crop at every step: asked once for each of a few crops, it costs a training of 150
+    epochs no more than `sen_crops` of them. The price is less variety in what is seen.
+    """
+    device = next(backbone.parameters()).device
+    result = torch.empty(len(images), settings.sen_crops, backbone.feature_size)
+    for crop in range(settings.sen_crops):
+        for start in range(0, len(images), batch):
+            rng = np.random.default_rng([settings.seed, 6, crop, start])
+            pixels = random_crops(store.images, images[start : start + batch], settings.data_image_size, rng, settings.data_flip)
+            result[start : start + batch, crop] = backbone(to_float(pixels.to(device))).float().cpu()
+    return result
+
+
 def train_sen(settings: Settings, store: Store, backbone: nn.Module, features: Tensor, folder: Path, upstream: str) -> SEN:
     """Train SEN with the matching loss, and with L_d unless the system says not (paper, section 2.1).
 
@@ -274,7 +314,7 @@ def train_sen(settings: Settings, store: Store, backbone: nn.Module, features: T
     Raises: BadInput when the text encoder is asked for and a caption has no text; RuntimeError naming the last good checkpoint when a loss
         is not finite.
     """
-    distinctive, text = (SEN_SYSTEMS[settings.system][name] for name in ("distinctive", "text"))
+    text = SEN_SYSTEMS[settings.system]["text"]
     if text and not all(store.caption_text):
         raise BadInput(f"dataset {store.dataset!r} has recordings without their texts: {settings.system!r} has nothing to read there")
     device = runs.pick_device(settings)
@@ -302,6 +342,7 @@ def train_sen(settings: Settings, store: Store, backbone: nn.Module, features: T
         best_map, best = state["best_map"], state["best"]
         print(f"goes on from step {start}", flush=True)
     log = runs.Log(folder / "log.jsonl", steps, settings.sen_batch, start)
+    kept = crop_features(net.images.backbone, store, train_images, settings) if settings.sen_crops and start < steps else None
 
     @functools.lru_cache(maxsize=2)
     def batches_of(epoch: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -309,31 +350,27 @@ def train_sen(settings: Settings, store: Store, backbone: nn.Module, features: T
 
     def batch_of(step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What a step sees, from seed and step alone, so that a resumed run needs no saved position: this process's rows of the batch as
-        pixels [b, s, s, 3] uint8, captions as the encoder takes them, with their lengths, and the numbers of their classes."""
+        pixels [b, s, s, 3] uint8, or kept features of theirs [b, feature_size]; captions as the encoder takes them, with their lengths;
+        the numbers of their classes."""
         epoch, position = divmod(step, per_epoch)
         images, captions = batches_of(epoch)[position]
         rng = np.random.default_rng([settings.seed, 3, step])
-        pixels = random_crops(store.images, images, settings.data_image_size, rng, settings.data_flip, own)
-        return pixels, *caption_batch(net.caption_encoder, store, captions[own]), target[torch.as_tensor(store.image_class[images[own]])]
+        if kept is None:
+            seen = random_crops(store.images, images, settings.data_image_size, rng, settings.data_flip, own)
+        else:
+            crops = rng.integers(settings.sen_crops, size=len(images))
+            seen = kept[np.searchsorted(train_images, images[own]), crops[own]]
+        return seen, *caption_batch(net.caption_encoder, store, captions[own]), target[torch.as_tensor(store.image_class[images[own]])]
 
     sums: dict[str, Tensor] = {}
-    for step, (pixels, heard, lengths, labels) in enumerate(ahead(batch_of, range(start, steps), device.type == "cuda"), start):
+    for step, (seen, heard, lengths, labels) in enumerate(ahead(batch_of, range(start, steps), device.type == "cuda"), start):
         for group in optimiser.param_groups:
             group["lr"] = settings.sen_lr * lr_factor(settings.sen_lr_decay, step, steps, step // per_epoch)
 
         net.train()
-        v = net.images(to_float(pixels.to(device)))  # (B, D)
-        a = net.caption_encoder(heard.to(device), lengths)  # (B, D)
-        v, a, labels = map(parallel.gather, (v, a, labels.to(device)))  # the losses compare the rows of all processes
-        matching, l_d = sen_losses(net, v, a, labels, settings)
-        # L_SEN = L_match + L_d; without L_d it is still measured, never followed.
-        loss = matching + l_d if distinctive else matching
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        parallel.average(p.grad for p in trained if p.grad is not None)
-        optimiser.step()
-        for name, value in (("matching", matching), ("L_d", l_d)):
-            sums[name] = sums[name] + value.detach() if name in sums else value.detach()
+        report = train_step(net, optimiser, seen.to(device), heard.to(device), lengths, labels.to(device), settings)
+        for name, value in report.items():
+            sums[name] = sums[name] + value if name in sums else value
 
         done = step + 1
         if done % settings.sen_validate_every == 0 or done == steps:

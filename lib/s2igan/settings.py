@@ -105,6 +105,8 @@ class Settings(BaseModel):
     sen_betas: tuple[Share, Share] = (0.95, 0.999)
     sen_weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-3
     sen_lr_decay: Literal["step", "linear"] = "linear"  # step: x0.1 every 50 epochs (released); linear: to zero from half-way
+    # 0: a new random crop of each image at every step (released); k: one of k fixed crops, whose backbone features are computed once.
+    sen_crops: Annotated[int, Field(ge=0)] = 0
     sen_scale: Positive = 10.0  # factor on the cosines in the matching loss
     sen_validate_every: Count = 50  # steps between validations; the best one's weights are kept
 

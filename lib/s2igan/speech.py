@@ -14,6 +14,7 @@ import multiprocessing.util
 import shutil
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,17 @@ def log_mel(waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
     mel = np.log(np.concatenate(bands, axis=1) + 1e-6)  # (40, T)
     mel = (mel - mel.mean(1, keepdims=True)) / (mel.std(1, keepdims=True) + 1e-16)
     return torch.from_numpy(mel.T.astype(np.float32, order="C"))
+
+
+def log_mels(waveforms: list[Tensor], sample_rate: int = SAMPLE_RATE) -> list[Tensor]:
+    """`log_mel` of each waveform, [log_mel(w) for w in waveforms], on as many threads as torch may use: equal to the last bit.
+
+    Where processes share the work already, as in `data.build_store`, there is nothing to gain.
+    """
+    if torch.get_num_threads() == 1:
+        return [log_mel(waveform, sample_rate) for waveform in waveforms]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # FFTs and sums run without the interpreter's lock
+        return list(pool.map(functools.partial(log_mel, sample_rate=sample_rate), waveforms))
 
 
 def _at_22050(waveform: Tensor, sample_rate: int, name: str) -> Tensor:

@@ -1,0 +1,128 @@
+"""How times grow with the size of the work, and where they stop being linear: `python benchmarks/bench.py GROWTH=1`.
+
+Step time of preset mini against batch, image size and length of captions; time of a study against its runs and workers. Writes a
+figure of each and growth.json to results/reference/.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import matplotlib
+import torch
+from rows import Repetition, Sizes, mini_step, sen_step
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from s2igan import runs
+
+Points = list[tuple[float, float]]  # size of the work, seconds
+
+
+def seconds(repetition: Repetition, repeats: int = 5) -> float:
+    """Median time of a repetition, after one that is not counted."""
+    repetition()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        repetition()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def along(sizes: list[int], make: Callable[[int], Repetition]) -> Points:
+    """Seconds of a repetition at each size."""
+    points = []
+    for size in sizes:
+        points.append((size, seconds(make(size))))
+        print(f"  {size}: {points[-1][1]:.4g} s", flush=True)
+    return points
+
+
+def study_seconds(count: int, workers: int, steps: int) -> float:
+    """Seconds of so many one-thread runs of RDG, a process each from its start on, so many of them at a time."""
+    command = [sys.executable, str(Path(__file__).with_name("bench.py")), "--steps", str(steps)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    started = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda _: subprocess.run(command, env=environment, check=True, capture_output=True), range(count)))
+    return time.perf_counter() - started
+
+
+def linear_stretch(points: Points, tolerance: float = 0.15) -> tuple[float, float] | None:
+    """The longest stretch of sizes along which time grows in proportion: exponents d log t / d log n of 1, give or take the tolerance."""
+    best, start = None, None
+    for (n0, t0), (n1, t1) in itertools.pairwise(points):
+        if abs(math.log(t1 / t0) / math.log(n1 / n0) - 1) <= tolerance:
+            start = n0 if start is None else start
+            if best is None or n1 / start > best[1] / best[0]:
+                best = (start, n1)
+        else:
+            start = None
+    return best
+
+
+def draw(path: Path, label: str, curves: dict[str, Points]) -> None:
+    """Time against size, both logarithmic; dashed: in proportion to the largest size."""
+    figure, axis = plt.subplots(figsize=(5, 3.6))
+    for name, points in curves.items():
+        n, t = zip(*points, strict=True)
+        (line,) = axis.loglog(n, t, marker="o", label=name)
+        axis.loglog(n, [t[-1] * size / n[-1] for size in n], linestyle="--", linewidth=1, color=line.get_color())
+    ticks = sorted({size for points in curves.values() for size, _ in points})
+    axis.set_xticks(ticks, [f"{size:g}" for size in ticks])
+    axis.minorticks_off()
+    axis.set(xlabel=label, ylabel="seconds", title="dashed: in proportion")
+    if len(curves) > 1:
+        axis.legend()
+    with runs.replacing(path) as temporary:
+        figure.savefig(temporary, bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+
+
+def main(
+    folder: Path, batches: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128), images: tuple[int, ...] = (16, 32, 64, 128),
+    frames: tuple[int, ...] = (50, 100, 200, 400, 800, 1600), counts: tuple[int, ...] = (1, 2, 4), steps: int = 40,
+) -> int:  # fmt: skip
+    """Measures, draws and writes everything; returns the exit status 0."""
+    cpu, cores = torch.device("cpu"), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    curves: dict[str, tuple[str, dict[str, Points]]] = {}
+    print("RDG step against batch", flush=True)
+    curves["batch"] = "batch of the RDG step", {"RDG step": along(list(batches), lambda n: mini_step(rdg_batch=n)[0])}
+    print("RDG step against image size", flush=True)
+    by_size = along(list(images), lambda n: mini_step(data_image_size=n, data_crop_from=n, rdg_batch=8, rdg_stages=2)[0])
+    curves["pixels"] = "pixels of an image (a side, squared)", {"RDG step, batch of 8": [(n * n, t) for n, t in by_size]}
+    print("SEN step against length of captions", flush=True)
+    small = {"network": "standin", "image": 32, "gru": 128, "sen_batch": 16}
+    curves["frames"] = "mean frames of a caption", {
+        "SEN step, batch of 16": along(list(frames), lambda n: sen_step("fp32", Sizes(frames=n, **small), cpu))
+    }
+    print("study against runs and workers", flush=True)
+    many = {}
+    for workers in sorted({1, cores}):
+        name = f"{workers} at a time"
+        many[name] = [(n, study_seconds(n, workers, steps)) for n in counts]
+        print(f"  {name}: " + ", ".join(f"{n} in {t:.3g} s" for n, t in many[name]), flush=True)
+    curves["runs"] = f"runs of {steps} RDG steps", many
+
+    found = {"device": runs.device_name(cpu), "threads": torch.get_num_threads(), "commit": runs.commit(), "curves": {}}
+    for name, (label, of) in curves.items():
+        draw(folder / f"growth-{name}.svg", label, of)
+        for curve, points in of.items():
+            stretch = linear_stretch(points)
+            found["curves"][f"{name}: {curve}"] = {"against": label, "points": points, "linear": stretch}
+            said = f"in proportion from {stretch[0]:g} to {stretch[1]:g}" if stretch else "nowhere in proportion"
+            print(f"{label}, {curve}: {said}, measured from {points[0][0]:g} to {points[-1][0]:g}")
+    runs.write_json(folder / "growth.json", found)
+    return 0

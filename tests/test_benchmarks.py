@@ -1,0 +1,117 @@
+"""The benchmark: plain writing and library are equal, and it would be noticed if they were not; what is read and written."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from s2igan import rdg, study
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+import bench
+import growth
+import rows
+
+CPU = torch.device("cpu")
+TINY = rows.Sizes(
+    image=64, width=8, embedding=16, network="standin", batch=4, drawn=3, gru=8, sen_batch=6, captions=5, frames=60, pictures=3, queries=30,
+    gallery=90, features=8, scored=(40, 7), clips=2, gemm=16, repeats=1,
+)  # fmt: skip
+
+
+def built(row):
+    return {side: row.build(side, TINY, CPU) for side in ("plain", *row.least)}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("row", rows.ROWS, ids=lambda row: row.name)
+def test_plain_and_library_are_equal(row, capsys):
+    sides = built(row)
+    differences, gflop = bench.check(row, TINY, CPU, sides)
+    assert all(found <= bench.BOUND for side, found in differences.items() if side != "bf16")
+    assert row.name in capsys.readouterr().out
+    if row.name in ("rdg-step", "generation", "inception"):
+        assert 0 < differences["bf16"] < 0.5
+    if row.name in ("rdg-step", "generation"):
+        assert gflop["fp32"] < gflop["plain"]  # the same with fewer products
+    if row.name.endswith("step"):  # the updates were the same too
+        second = {side: sides[side]() for side in ("plain", "fp32")}
+        if row.name == "rdg-step":  # SEN's sides go on with batches of their own
+            assert bench.compare(second["plain"], second["fp32"])[0] < 1e-3
+
+
+def test_what_is_not_equal_stops_before_anything_is_timed(monkeypatch):
+    row = next(row for row in rows.ROWS if row.name == "rdg-step")
+    upsample = rdg.upsample_conv
+    monkeypatch.setattr(rdg, "upsample_conv", lambda conv, x: 1.01 * upsample(conv, x).roll(1, -1))
+    with pytest.raises(SystemExit, match="rdg-step: fp32 and plain are not equal"):
+        bench.check(row, TINY, CPU, built(row))
+    with pytest.raises(SystemExit, match="other names"):
+        bench.compare({"a": 1.0}, {"b": 1.0})
+    assert bench.compare({"a": torch.tensor([1.0, -2.0])}, {"a": torch.tensor([1.0, -2.1])})[0] == pytest.approx(0.05, rel=1e-4)
+    with pytest.raises(SystemExit, match="not equal"):
+        bench.check(row, TINY, CPU, {"plain": lambda: {"a": 1.0}, "fp32": lambda: {"a": float("nan")}})
+
+
+def test_the_step_of_the_default_study_is_its_own():
+    repetition, batch = rows.mini_step(rdg_batch=4, rdg_width=8, rdg_discriminator_width=4)
+    assert batch == 4 and set(repetition()) == {"D8", "D16", "D32", "RS", "G_RS", "G", "KL"}
+
+
+def executed(folder, name, imports_end, end):
+    def cell(source, when):
+        return {"cell_type": "code", "source": [source], "metadata": {"papermill": {"end_time": f"2026-01-01T00:{when}+00:00"}}}
+
+    (folder / name).mkdir(parents=True)
+    prose = {"cell_type": "markdown", "source": ["import me"]}
+    cells = [prose, cell("seed = 0", imports_end), cell("import time\n", imports_end), cell("1", end)]
+    (folder / name / "01_data.ipynb").write_text(json.dumps({"cells": cells}))
+
+
+def test_overhead_is_the_time_in_which_no_run_works(tmp_path, capsys):
+    assert bench.default_study(tmp_path) == [] and "not measured" in capsys.readouterr().err
+    executed(tmp_path, "flowers/data", "00:10", "01:00")  # 50 s
+    executed(tmp_path, "flowers/a", "01:05", "02:00")  # 55 s, and side by side
+    executed(tmp_path, "flowers/b", "01:10", "02:15")  # 15 s more
+    (tmp_path / "study.yaml").write_text(json.dumps(study.DEFAULTS))
+    (tmp_path / "timing.json").write_text(json.dumps({"runs": 3, "seconds": 150.0, "peak_memory_gib": 1.5}))
+    values = {row["name"]: row["value"] for row in bench.default_study(tmp_path)}
+    assert values == {"study-seconds": 150.0, "study-overhead": pytest.approx(20.0), "study-memory": 1.5}
+    (tmp_path / "timing.json").write_text(json.dumps({"runs": 2, "seconds": 150.0, "peak_memory_gib": 1.5}))
+    assert bench.default_study(tmp_path) == []
+
+
+def test_the_file_keeps_rows_of_other_names_and_devices(tmp_path):
+    path = tmp_path / "benchmarks.json"
+    row = {"name": "mAP", "what": "", "plain": 2.0, "ours": 1.0, "ratio": 2.0, "at_least": 2.0, "device": "a CPU"}
+    bench.keep(path, [row, {**row, "name": "other"}], {"device": "a CPU"}, TINY)
+    bench.keep(path, [{**row, "device": "a GPU"}], {"device": "a GPU"}, TINY)
+    bench.keep(path, [{**row, "ratio": 3.0}], {"device": "a CPU"}, TINY)
+    found = json.loads(path.read_text())
+    assert set(found["machines"]) == {"a CPU", "a GPU"}
+    assert {(r["name"], r["device"], r["ratio"]) for r in found["rows"]} == {
+        ("mAP", "a CPU", 3.0), ("other", "a CPU", 2.0), ("mAP", "a GPU", 2.0)
+    }  # fmt: skip
+    assert "| mAP | 2 | 1 | 2.00 | 2 |" in bench.table([row])
+
+
+def test_words(monkeypatch):
+    monkeypatch.setenv("QUICK", "1")
+    assert bench.read_words(["QUICK", "BATCH=3", "ROWS=mAP, log-mel", "cpu"]) == ({"QUICK": "1", "BATCH": "3"}, ["cpu", "mAP", "log-mel"])
+    with pytest.raises(SystemExit, match="'SPEED' does not exist"):
+        bench.read_words(["SPEED=1"])
+    with pytest.raises(SystemExit, match="row 'fast' does not exist"):
+        bench.main(["fast"])
+
+
+def test_where_time_grows_in_proportion():
+    points = [(1, 10.0), (2, 11.0), (4, 20.0), (8, 41.0), (16, 80.0), (32, 300.0)]
+    assert growth.linear_stretch(points) == (2, 16)
+    assert growth.linear_stretch([(1, 1.0), (2, 1.0)]) is None
