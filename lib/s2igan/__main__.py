@@ -139,7 +139,7 @@ def run_speak(options: argparse.Namespace) -> int:
         raise BadInput(f"--seed is {options.seed}: it must lie between 0 and {2**32 - 1}")
     if options.dataset not in (None, *settings.EMBEDDED):
         raise BadInput(f"--dataset is {options.dataset!r}: there are {' and '.join(settings.EMBEDDED)}; for another set give --weights")
-    folder = options.weights or find_root() / "results" / "reference" / "weights"
+    folder = options.weights or Path(os.path.relpath(find_root() / "results" / "reference" / "weights"))
     if (folder / (options.dataset or "mini-flowers")).is_dir():  # a folder of both sets
         folder = folder / (options.dataset or "mini-flowers")
     from s2igan import speaking  # imports torch
@@ -147,6 +147,7 @@ def run_speak(options: argparse.Namespace) -> int:
     painter = speaking.load(folder)
     if options.dataset and painter.settings.dataset != options.dataset:
         raise BadInput(f"--dataset is {options.dataset}, but the weights in {folder} are of {painter.settings.dataset}")
+    print(f"loaded {painter.name}, from {folder}")
     speaking.speak(painter, options.out, options.text, options.audio, options.voice, options.seed, options.count, options.stages)
     return 0
 

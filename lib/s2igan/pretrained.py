@@ -98,18 +98,19 @@ def standin(state: dict[str, Tensor]) -> StandIn:
     return freeze(net)
 
 
-def line(about: dict[str, Any], path: Path | str) -> str:
+def line(about: dict[str, Any]) -> str:
     """Which network a file holds, in words: for what is printed when it is loaded."""
     steps = f", {about['steps']:,} steps" if about.get("steps") else ""
-    return f"{about['network']} of {about['dataset']}, seed {about['seed']}{steps} ({path})"
+    return f"{about['network']} of {about['dataset']}, seed {about['seed']}{steps}"
 
 
 # ---- in place of a training ------------------------------------------------------------------------------------------------------
 
 
 def folder_of(settings: Settings, root: Path) -> Path:
-    """Where the reference weights of a data set lie."""
-    return root / "results" / "reference" / "weights" / settings.dataset
+    """Where the networks of a data set lie: the reference weights, or where none are asked for the study's own runs."""
+    own = root / "results" / settings.study / settings.dataset
+    return root / "results" / "reference" / "weights" / settings.dataset if settings.weights else own
 
 
 def take(network: nn.Module, settings: Settings, stage: str, folder: Path, root: Path) -> nn.Module:
@@ -152,5 +153,5 @@ def _fitting(settings: Settings, name: str, stage: str, root: Path) -> dict[str,
         if key in given and given[key] != value:
             raise BadInput(f"the reference weights {name} were made with {key} = {value!r}, not {given[key]!r}: leave it so, or train "
                            "with weights = ''")  # fmt: skip
-    print(f"nothing is trained here: loaded {line(about, path.relative_to(root))}", flush=True)
+    print(f"nothing is trained here: loaded {line(about)}, from {path.relative_to(root)}", flush=True)
     return state

@@ -79,11 +79,21 @@ class Heard:
     name: str  # the text, or the file
     waveform: Tensor  # [n] at 22,050 Hz
     mel: Tensor  # [T, 40]
-    attention: np.ndarray  # mean over the features, [T']
+    weights: np.ndarray  # attention, for each feature a softmax over time, [T', D]
     vector: Tensor  # unit vector in the space that speech and images share, [D]
     condition: Tensor  # the same as the generator takes it, [D]
     novelty: float  # see Novelty.score
     percent: float  # of the validation descriptions that lie nearer
+
+    @property
+    def attention(self) -> np.ndarray:
+        """The mean of the attention over the features, [T']."""
+        return self.weights.mean(1)
+
+    def choosiest(self, count: int = 30) -> np.ndarray:
+        """The attention of the features that dwell most on a single moment, in the order of these moments, [count, T']."""
+        sharp = np.argsort(-self.weights.max(0), kind="stable")[:count]
+        return self.weights.T[sharp[np.argsort(self.weights[:, sharp].argmax(0), kind="stable")]]
 
     @property
     def outside(self) -> bool:
@@ -132,7 +142,7 @@ class Painter:
         x = (vector - self.mean) / self.deviation
         score = float(self.novelty.score(x[None]))
         condition = x if self.settings.rdg_standardise else vector
-        return Heard(name, waveform, mel, weights[0].mean(1).numpy(), vector, condition, score, self.novelty.percent(score))
+        return Heard(name, waveform, mel, weights[0].numpy(), vector, condition, score, self.novelty.percent(score))
 
     def say(self, text: str, voice: str = "") -> Heard:
         """A sentence spoken by `voice`, by default the first that the networks learned from, at the pace that they learned from.
@@ -212,7 +222,7 @@ def _from_weights(folder: Path) -> Painter:
         raise BadInput(f"the weights in {folder} are of different data sets: make them anew")
     novelty = Novelty(heard["novelty.inverse"], heard["novelty.scores"])
     return _painter(
-        pretrained.line(about, folder), about["settings"], heard, generator, (heard["mean"], heard["deviation"]),
+        pretrained.line(about), about["settings"], heard, generator, (heard["mean"], heard["deviation"]),
         fold_norms(pretrained.standin(seen)), fold_norms(pretrained.standin(judge)), of_judge["values"], novelty, folder,
     )  # fmt: skip
 
@@ -241,7 +251,7 @@ def _from_study(folder: Path) -> Painter:
     values = attribute_targets(store)[0] if hasattr(evaluator, "attributes") else {}
     said = {"network": system, "dataset": own.dataset, "seed": about["seed"], "steps": own.rdg_steps}
     return _painter(
-        pretrained.line(said, folder), parameters, load_file(of_sen / "weights.safetensors"), load_file(run / "weights.safetensors"),
+        pretrained.line(said), parameters, load_file(of_sen / "weights.safetensors"), load_file(run / "weights.safetensors"),
         (kept["mean"], kept["deviation"]), load_network(of_data / "backbone.safetensors"), evaluator, values,
         measure_novelty(x, store.captions_of("train"), store.captions_of("val")), root, system,
     )  # fmt: skip
@@ -304,7 +314,6 @@ def speak(
     Args: count: images, of noises seed, seed + 1, ...; stages: those of the smaller stages above them.
     Raises: BadInput where there is nothing to hear, or `out` cannot be written.
     """
-    print(f"loaded {painter.name}")
     started = time.perf_counter()
     heard = painter.hear(speech.read_audio(audio), audio) if audio else painter.say(text, voice)
     by = "" if audio else f" ({voice or painter.settings.data_voices[0]})"
