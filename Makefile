@@ -4,9 +4,10 @@
 # make distinctive      when the distinctive loss helps SEN: with and without it on data harder in one way each
 # make test | lint      the tests | ruff
 # make lab              JupyterLab on notebooks/
+# make speak TEXT="a flower with five blue petals" OUT=flower.png     paints a sentence with networks that are ready
 # make clean            deletes runs and built data; keeps results/reference and everything else in data/
 
-.PHONY: help study study-full distinctive test lint lab clean
+.PHONY: help study study-full distinctive speak test lint lab clean
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -24,6 +25,9 @@ study-full: $(VENV)/.installed
 
 distinctive: $(VENV)/.installed
 	@$(PY) -m s2igan distinctive $(GIVEN)
+
+speak: $(VENV)/.installed
+	@$(PY) -m s2igan speak "$$TEXT" --out "$${OUT:-flower.png}"
 
 test: $(VENV)/.installed
 	@$(PY) -m pytest

@@ -298,7 +298,7 @@ def test_speak_paints_text_and_recording_alike(project, capsys):
         ([SENTENCE, "--dataset", "cub"], "there are mini-birds and mini-flowers"),
         ([SENTENCE, "--dataset", "mini-birds"], "there are no weights"),
         ([SENTENCE, "--dataset", "mini-birds", "--weights", "results/reference/weights/mini-flowers"], "are of mini-flowers"),
-        ([SENTENCE, "--weights", "nowhere"], "nowhere: it is no folder"),
+        ([SENTENCE, "--weights", "nowhere"], "nowhere is no folder"),
         ([SENTENCE, "--weights", "damaged"], "sen.safetensors is damaged"),
         ([SENTENCE, "--out", "x.jpg"], "must be the name of a .png file"),
         ([SENTENCE, "--out", "Snakefile/x.png"], "cannot write"),

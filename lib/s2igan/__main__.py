@@ -140,8 +140,9 @@ def run_speak(options: argparse.Namespace) -> int:
     if options.dataset not in (None, *settings.EMBEDDED):
         raise BadInput(f"--dataset is {options.dataset!r}: there are {' and '.join(settings.EMBEDDED)}; for another set give --weights")
     folder = options.weights or Path(os.path.relpath(find_root() / "results" / "reference" / "weights"))
-    if (folder / (options.dataset or "mini-flowers")).is_dir():  # a folder of both sets
-        folder = folder / (options.dataset or "mini-flowers")
+    of_dataset = folder / (options.dataset or "mini-flowers")
+    if not options.weights or of_dataset.is_dir():  # a folder of several sets
+        folder = of_dataset
     from s2igan import speaking  # imports torch
 
     painter = speaking.load(folder)

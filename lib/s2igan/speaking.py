@@ -211,7 +211,8 @@ def load(folder: str | Path) -> Painter:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise BadInput(f"there are no weights in {folder}: it is no folder")
+        raise BadInput(f"there are no weights: {folder} is no folder; `python -m s2igan weights results/<study>/<dataset>` makes them of a "
+                       "finished study")  # fmt: skip
     return _from_study(folder) if any(folder.glob("rdg-*/metrics.json")) else _from_weights(folder)
 
 
