@@ -74,6 +74,8 @@ def runs_of(study: Path, seed: int) -> dict[str, Path]:
     folders = {name: study / (f"{stage}-{slug(system)}-seed{seed}" if system else data) for name, (stage, system) in NETWORKS.items()}
     if lacking := [folder.name for folder in dict.fromkeys(folders.values()) if not (folder / "metrics.json").is_file()]:
         raise BadInput(f"{study} lacks {', '.join(lacking)}: `make study-full DATASETS={study.name} SEEDS={seed}` makes them")
+    if yaml.safe_load((folders["backbone"] / "params.yaml").read_text()).get("data_backbone", "standin") != "standin":
+        raise BadInput(f"{study}: its image network is Inception-v3, whose weights are not ours to pass on")
     return folders
 
 
