@@ -5,9 +5,10 @@
 # make test | lint      the tests | ruff
 # make bench            the library timed against the plain writing of its steps (QUICK=1: two minutes; GROWTH=1: how times grow)
 # make lab              JupyterLab on notebooks/
+# make speak TEXT="a flower with five blue petals" OUT=flower.png     paints a sentence with networks that are ready
 # make clean            deletes runs and built data; keeps results/reference and everything else in data/
 
-.PHONY: help study study-full distinctive test lint bench lab clean
+.PHONY: help study study-full distinctive speak test lint bench lab clean
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -25,6 +26,9 @@ study-full: $(VENV)/.installed
 
 distinctive: $(VENV)/.installed
 	@$(PY) -m s2igan distinctive $(GIVEN)
+
+speak: $(VENV)/.installed
+	@$(PY) -m s2igan speak "$$TEXT" --out "$${OUT:-flower.png}"
 
 test: $(VENV)/.installed
 	@$(PY) -m pytest

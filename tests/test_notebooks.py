@@ -139,6 +139,34 @@ def test_the_other_systems_join_the_same_study(toy):
     assert set(words.attribute) == set(embedded.ATTRIBUTES["mini-flowers"]) and words["S2IGAN end-to-end"].between(0, 100).all()
 
 
+def test_networks_that_are_ready_take_the_place_of_training(toy):
+    folder, _ = toy
+    assert study(folder, "SYSTEMS=S2IGAN,S2IGAN end-to-end,StackGAN-v2 (T2IG)", "TABLES=1").returncode == 0  # as above: it is there
+    packed = subprocess.run(
+        [sys.executable, "-m", "s2igan", "weights", "results/mini/mini-flowers"], cwd=folder, capture_output=True, text=True, timeout=200
+    )  # fmt: skip
+    assert packed.returncode == 0, packed.stdout + packed.stderr
+    ended = study(folder, "SYSTEMS=S2IGAN", "WEIGHTS=reference")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    loaded = [line for line in ended.stdout.splitlines() if "nothing is trained here: loaded" in line]
+    assert len(loaded) == 4 and not any(" step " in line for line in ended.stdout.splitlines())  # two stand-ins, SEN, S2IGAN
+    for run in ("sen-sen-seed0", "rdg-s2igan-seed0"):
+        values = {}
+        for of in ("mini", "mini-reference"):
+            about = json.loads((folder / f"results/{of}/mini-flowers/{run}/metrics.json").read_text())
+            values[of] = {row["metric"]: row["value"] for row in about["metrics"]}
+            assert about.get("weights", "") == ("reference" if "reference" in of else "")
+        assert values["mini"]["mAP"] == pytest.approx(values["mini-reference"]["mAP"], abs=3)
+    shutil.copy(ROOT / "results/reference/metrics.csv", folder / "results/reference")
+    for name in ("00_start_here", "06_speak"):
+        out = folder / "results/read" / f"{name}.ipynb"
+        command = [sys.executable, "-m", "s2igan", "run", f"notebooks/{name}.ipynb", "--out", str(out), "--params", "toy.yaml"]
+        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert "loaded S2IGAN of mini-flowers, seed 0, 24 steps, from results/reference/weights/mini-flowers" in ran.stdout
+        assert len(re.findall(r"novelty .* held-out descriptions have: (?:within|outside)", ran.stdout)) == 3
+
+
 def new_captions_are_embedded_as_old_ones(folder):
     store, of_toy = data.open_store(folder / "data/mini/mini-flowers"), resolve({})
     some = [0, 3, 5]

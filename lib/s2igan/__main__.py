@@ -18,7 +18,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 import yaml
@@ -40,7 +40,7 @@ A NAME without =value takes its value from the environment variable NAME.
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit status: 0 done, 1 a notebook failed, 2 bad input."""
-    parser = argparse.ArgumentParser(prog="python -m s2igan", description=__doc__)
+    parser = Parser(prog="python -m s2igan", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     of_study = commands.add_parser("study", help="run a study", epilog=STUDY_HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
     of_study.add_argument("--full", action="store_true", help="both embedded data sets, all systems, three seeds")
@@ -68,6 +68,10 @@ def main(arguments: list[str] | None = None) -> int:
         "folder", nargs="+", metavar="FOLDER[=NAME]",
         help="results/<study>/<dataset>, =NAME to keep it by another name; or results/<study>/tables or cost",
     )  # fmt: skip
+    of_weights = commands.add_parser("weights", help="pack the networks of finished studies into results/reference/weights")
+    of_weights.add_argument("folder", nargs="+", type=Path, metavar="FOLDER", help="results/<study>/<dataset> of an embedded set")
+    of_weights.add_argument("--seed", type=int, default=0, help="whose runs are packed (0)")
+    add_speak(commands)
     options = parser.parse_args(arguments)
     try:
         if options.command == "keep":
@@ -81,6 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
                 else:
                     keep(Path(folder), reference, name)
             return 0
+        if options.command == "weights":
+            return pack_weights(options.folder, options.seed)
+        if options.command == "speak":
+            return run_speak(options)
         if options.command == "train":
             return run_training(options.stage, json.loads(options.values), options.parent)
         if options.command == "distinctive":
@@ -91,6 +99,77 @@ def main(arguments: list[str] | None = None) -> int:
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose complaint is one line, as all others here; `--help` says more."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process with status 2."""
+        print(f"error: {message} ({self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+# ---- speaking to finished networks -----------------------------------------------------------------------------------------------
+
+
+def add_speak(commands: Any) -> None:
+    """The words of `python -m s2igan speak`."""
+    of_speak = commands.add_parser("speak", help="paint a sentence, spoken or recorded, with networks that are ready")
+    of_speak.add_argument("text", nargs="?", default="", help='such as "a flower with five blue petals"')
+    of_speak.add_argument("--audio", metavar="FILE", default="", help="a recording (wav, flac, ogg) in place of a text")
+    of_speak.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="the images, side by side")
+    of_speak.add_argument("--dataset", help="mini-flowers (unless said otherwise) or mini-birds")
+    of_speak.add_argument("--weights", type=Path, metavar="FOLDER", help="other weights, or a finished study's results/<study>/<dataset>")
+    of_speak.add_argument("--voice", default="", help="who speaks the text: en-us, en-gb, en-gb-scotland, en-us+f3, ...")
+    of_speak.add_argument("--seed", type=int, default=0, help="of the noise (0)")
+    of_speak.add_argument("--count", type=int, default=1, help="images, each from a noise of its own (1)")
+    of_speak.add_argument("--stages", action="store_true", help="show the smaller stages too")
+
+
+def run_speak(options: argparse.Namespace) -> int:
+    """Paints one sentence; returns the exit status. Raises BadInput for words that make no sense together."""
+    if bool(options.text.strip()) == bool(options.audio):
+        raise BadInput("give either a sentence or --audio, " + ("not both" if options.audio else "one of them"))
+    if options.audio and options.voice:
+        raise BadInput("--voice is for a sentence: a recording has its own")
+    if options.out.suffix.lower() != ".png" or options.out.is_dir():
+        raise BadInput(f"--out is {options.out}: it must be the name of a .png file")
+    if options.audio and options.out.exists() and os.path.samefile(options.out, options.audio):
+        raise BadInput(f"--out is {options.out}: that is the recording itself")
+    if not 1 <= options.count <= 64:
+        raise BadInput(f"--count is {options.count}: it must lie between 1 and 64")
+    if not 0 <= options.seed < 2**32:
+        raise BadInput(f"--seed is {options.seed}: it must lie between 0 and {2**32 - 1}")
+    if options.dataset not in (None, *settings.EMBEDDED):
+        raise BadInput(f"--dataset is {options.dataset!r}: there are {' and '.join(settings.EMBEDDED)}; for another set give --weights")
+    folder = options.weights or Path(os.path.relpath(find_root() / "results" / "reference" / "weights"))
+    of_dataset = folder / (options.dataset or "mini-flowers")
+    if not options.weights or of_dataset.is_dir():  # a folder of several sets
+        folder = of_dataset
+    from s2igan import speaking  # imports torch
+
+    painter = speaking.load(folder)
+    if options.dataset and painter.settings.dataset != options.dataset:
+        raise BadInput(f"--dataset is {options.dataset}, but the weights in {folder} are of {painter.settings.dataset}")
+    print(f"loaded {painter.name}, from {folder}")
+    speaking.speak(painter, options.out, options.text, options.audio, options.voice, options.seed, options.count, options.stages)
+    return 0
+
+
+def pack_weights(folders: list[Path], seed: int) -> int:
+    """Packs each folder's networks; returns the exit status. Raises BadInput before anything is written if one of them lacks runs."""
+    from s2igan import cards  # imports torch
+
+    out = find_root() / "results" / "reference" / "weights"
+    for folder in folders:
+        cards.runs_of(folder.absolute(), seed)
+    for folder in folders:
+        made = cards.export(folder, out, seed)
+        size = sum(path.stat().st_size for path in made.glob("*.safetensors"))
+        print(f"{made}: {size / 1e6:.1f} MB, each network with its card", flush=True)
+    print(f"{out}: {sum(path.stat().st_size for path in out.rglob('*') if path.is_file()) / 1e6:.1f} MB in all")
+    return 0
 
 
 # ---- one notebook ----------------------------------------------------------------------------------------------------------------

@@ -213,3 +213,17 @@ def intervals(panels: dict[str, dict[str, tuple[float, float, float]]], ylabel: 
     axes[0][0].set_ylabel(ylabel)
     figure.tight_layout()
     return figure
+
+
+def placed(scores: np.ndarray, values: dict[str, float], threshold: float, xlabel: str, title: str = "") -> Figure:
+    """A histogram of scores [N] with a marked line for each of some values, {name: value}, and the side beyond `threshold` shaded."""
+    figure, axis = plt.subplots(figsize=(9, 2.6))
+    axis.hist(scores, bins=40, color="lightgrey", edgecolor="black", linewidth=0.5)
+    right = 1.05 * max(float(np.max(scores)), threshold, *values.values())
+    axis.axvspan(threshold, right, facecolor="none", edgecolor="grey", hatch="//", linewidth=0)
+    for (name, value), dash in zip(values.items(), DASHES * len(values), strict=False):
+        axis.axvline(value, linestyle=dash, color="black", linewidth=2, label=textwrap.shorten(name, 60))
+    axis.set(xlabel=xlabel, ylabel="descriptions", title=title, xlim=(None, right))
+    axis.grid(False)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), handlelength=4)
+    return figure

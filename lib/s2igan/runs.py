@@ -135,6 +135,7 @@ def provenance(settings: Settings, stage: str, system: str = "") -> dict[str, An
         "processes": settings.processes if stage in ("sen", "rdg") else 1,
         "commit": commit(),
         "versions": versions,
+        **({"weights": settings.weights} if settings.weights else {}),  # loaded, not trained here
     }
 
 

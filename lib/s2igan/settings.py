@@ -42,6 +42,7 @@ RDG_SYSTEMS: dict[str, dict[str, Any]] = {
     "StackGAN-v2 (S2IG)": {"sen": "SEN", "dense": False, "relation": False, "matching": False},
     "StackGAN-v2 (T2IG)": {"sen": "text encoder", "dense": False, "relation": False, "matching": False},
 }
+REFERENCE_SYSTEMS = ("SEN", "SEN w/o L_d", "text encoder", "S2IGAN")  # of which results/reference/weights has networks
 DEFAULT_SYSTEMS = ("S2IGAN", "S2IGAN w/o L_d")  # what `make study` trains; `make study-full` trains all
 
 Count = Annotated[int, Field(ge=1)]
@@ -60,6 +61,8 @@ class Settings(BaseModel):
     data_dir: str = ""  # where cub, oxford (by default data/<dataset>) or folder data lies; the embedded sets need none
     preset: Literal["mini", "small", "paper"] = "mini"
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = ""  # folder below results/ and data/; by default the preset
+    # reference: load results/reference/weights where a training would start; such runs are a study of their own, <preset>-reference.
+    weights: Literal["", "reference"] = ""
     system: str = ""  # SEN_SYSTEMS or RDG_SYSTEMS, for the notebooks that train one
     seed: Seed = 0
     download: bool = False  # fetch what is missing of cub or oxford into data_dir, some 2 or 1 GB
@@ -218,7 +221,7 @@ def resolve(parameters: dict[str, Any]) -> Settings:
             values[name] = None
         if name == "data_image_size" and isinstance(value, str) and value.isdecimal():
             values[name] = int(value)  # pydantic turns texts into numbers, but not into one of a list of numbers
-    values["study"] = values.get("study") or preset
+    values["study"] = values.get("study") or (f"{preset}-reference" if values.get("weights") else preset)
     if dataset in FETCHED and not values.get("data_dir"):
         values["data_dir"] = f"data/{dataset}"
     if values.get("data_flip") is None:
@@ -247,6 +250,8 @@ def resolve(parameters: dict[str, Any]) -> Settings:
                            "two or more")  # fmt: skip
     if settings.study == "reference":
         raise BadInput("parameter 'study' is 'reference': results/reference is for results that are kept, choose another name")
+    if settings.weights and settings.dataset not in EMBEDDED:
+        raise BadInput(f"parameter 'weights' is {settings.weights!r}: there are none of {settings.dataset}, only of {', '.join(EMBEDDED)}")
     known_systems = {"", *SEN_SYSTEMS, *RDG_SYSTEMS}
     if settings.system not in known_systems:
         raise BadInput(f"system {settings.system!r} does not exist: choose one of {', '.join([*SEN_SYSTEMS, *RDG_SYSTEMS])}")
@@ -319,8 +324,10 @@ def read_up_to(settings: Settings, stage: str) -> dict[str, Any]:
 
 
 def _dump(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
-    """The settings of these names; a name that ends in _ stands for all that begin with it."""
+    """The settings of these names, a name that ends in _ stands for all that begin with it; and `weights` where any are loaded: so the
+    settings of a run that trains are what they were before there was a choice."""
     whole, prefixes = {name for name in names if not name.endswith("_")}, tuple(name for name in names if name.endswith("_"))
+    whole |= {"weights"} if settings.weights else set()
     return {name: value for name, value in settings.model_dump(mode="json").items() if name in whole or name.startswith(prefixes)}
 
 

@@ -91,6 +91,8 @@ def plan(given: dict[str, Any]) -> Study:
         raise BadInput("parameter 'systems' is empty")
     chosen = {by_slug[settings.slug(system)] for system in systems}
     chosen |= {RDG_SYSTEMS[system]["sen"] for system in chosen if system in RDG_SYSTEMS}  # None among them is no SEN's name
+    if given.get("weights") and (untrained := chosen - {None, *settings.REFERENCE_SYSTEMS}):
+        raise BadInput(f"there are no reference weights of {sorted(untrained)[0]!r}: give SYSTEMS=S2IGAN")
     of = {}
     for dataset in datasets:
         values = {**given, "dataset": dataset}

@@ -1,0 +1,341 @@
+"""Networks that are ready: how they are packed, what loads them in place of a training, and what is made of a sentence."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from s2igan import (
+    BadInput,
+    backbone,
+    cards,
+    data,
+    embedded,
+    evaluate,
+    pretrained,
+    rdg_training,
+    runs,
+    sen,
+    sentences,
+    speaking,
+    speech,
+    study,
+)  # fmt: skip
+from s2igan.__main__ import main
+from s2igan.settings import of_stage, resolve, run_dir, store_dir
+
+ROOT = Path(__file__).resolve().parents[1]
+SENTENCE = "a flower with five blue petals"
+SMALL = {
+    "study": "toy", "data_classes": 20, "data_images_per_class": 3, "data_unseen_images": 5, "data_captions": 1, "data_voices": ("en-us",),
+    "data_words_per_minute": 300, "data_validation": 0.2, "sen_gru_size": 16, "sen_attention_size": 8, "rdg_width": 8,
+    "rdg_condition_size": 8, "eval_splits": 2, "device": "cpu",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, drawn):
+    """A project whose study has a run of every network, untrained, and the weights packed from it: root and what was printed."""
+    root = tmp_path_factory.mktemp("project")
+    (root / "Snakefile").touch()
+    base = resolve(SMALL)
+    shutil.copytree(drawn / "store", store_dir(base, root))
+    store = data.open_store(store_dir(base, root))
+    torch.manual_seed(0)
+    sizes = {name: len(values) for name, values in backbone.attribute_targets(store)[0].items()}
+    of_data, features = run_dir(base, "data", root=root), {}
+    for name in ("backbone", "evaluator"):
+        backbone.save_network(backbone.freeze(backbone.StandIn(20, sizes)), of_data / f"{name}.safetensors")
+        features[name] = backbone.extract(backbone.load_network(of_data / f"{name}.safetensors"), store.images, 32)
+    save_file(features, of_data / "features.safetensors")
+    runs.write_metrics(of_data, [{"metric": "mAP real", "value": 1.0, "n": 1, "split": "test"}], base, "data", "real", fingerprint="none")
+    judge = backbone.load_network(of_data / "evaluator.safetensors")
+    judges = evaluate.Judges(judge, judge, judge, features["evaluator"], features["evaluator"])
+    for stage, system in [parts for parts in pretrained.NETWORKS.values() if parts[1]]:
+        own = base.model_copy(update={"system": system})
+        folder = run_dir(own, stage, root=root)
+        runs.Log(folder / "log.jsonl", 7)(7, matching=1.0, val_mAP=2.0)
+        if stage == "sen":
+            net = sen.fresh_sen(own, store, backbone.load_network(of_data / "backbone.safetensors")).eval()
+            heard = sen.embed_captions(net.caption_encoder, store, np.arange(len(store.caption_image)))
+            _, mean, deviation = sen.standardised(heard, store)
+            save_file(net.own_state(), folder / "weights.safetensors")
+            save_file({"speech": heard, "mean": mean, "deviation": deviation}, folder / "embeddings.safetensors")
+            rows = sen.evaluate_sen(net, store, features["backbone"], heard)
+        else:
+            generator, conditions = rdg_training.make_generator(own, 32), torch.randn(len(store.caption_image), 32)
+            save_file(generator.state_dict(), folder / "weights.safetensors")
+            rows = evaluate.evaluate_rdg(generator, store, conditions, judges, own)
+        runs.write_metrics(folder, rows, own, stage)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setattr(pretrained, "LARGE", 1000)  # so that at this size too some matrices are kept as whole numbers
+        assert main(["weights", "results/toy/mini-flowers"]) == 0
+    return root
+
+
+@pytest.fixture
+def project(finished, monkeypatch):
+    """The same, as the current folder."""
+    monkeypatch.chdir(finished)
+    return finished
+
+
+@pytest.fixture(scope="module")
+def painter(finished):
+    return speaking.load(finished / "results/reference/weights/mini-flowers")
+
+
+def failed(capsys, *words: str) -> str:
+    """The line with which a command refuses these words."""
+    capsys.readouterr()
+    try:
+        status = main([str(word) for word in words])
+    except SystemExit as end:
+        status = end.code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert status == 2 and line.startswith("error: ")
+    return line
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_packing_rounds_large_matrices_by_half_a_step_and_leaves_vectors_alone():
+    torch.manual_seed(0)
+    state = {
+        "large": torch.randn(300, 20, 3, 3) * torch.logspace(-6, 2, 300)[:, None, None, None], "matrix": torch.randn(3, 4),
+        "zero": torch.zeros(400, 200), "running_var": torch.tensor([1e-9, 1e9]), "num_batches_tracked": torch.tensor(20),
+    }  # fmt: skip
+    small = pretrained.packed(state, whole=True)
+    assert small["large"].dtype == torch.int8 and small["matrix"].dtype == torch.float16
+    back = pretrained.unpacked(small)
+    assert back.keys() == state.keys()
+    for name in ("running_var", "num_batches_tracked", "zero"):
+        assert torch.equal(back[name], state[name])
+    step = small["large.scale"].float()[:, None, None, None]
+    # Half a step; a little more for a row's largest value, whose factor was rounded down by up to 2^-11.
+    assert ((back["large"] - state["large"]).abs() <= 0.5 * step + 127 * step * 2**-11).all()
+    assert torch.equal(pretrained.packed(state, whole=False)["large"], state["large"].half())
+
+
+def test_the_files_hold_what_is_needed_and_no_more(finished):
+    folder = finished / "results/reference/weights/mini-flowers"
+    names = {path.name for path in folder.iterdir()}
+    assert {f"{name}.{ending}" for name in pretrained.NETWORKS for ending in ("safetensors", "md")} <= names
+    assert {f"{name}.jsonl" for name in ("sen", "sen-wo-ld", "text-encoder", "s2igan")} <= names and len(names) == 16
+    assert [path.name for path in folder.parent.iterdir()] == ["mini-flowers"]  # nothing half-made is left
+    kinds = set()
+    for name, (stage, system) in pretrained.NETWORKS.items():
+        with safe_open(folder / f"{name}.safetensors", "pt") as file:
+            keys = set(file.keys())
+            kinds |= {file.get_tensor(key).dtype for key in keys if name == "s2igan"}
+        assert stage == "data" or not any(key.startswith("classifier") or key == "speech" for key in keys)
+        about = pretrained.read(folder / f"{name}.safetensors")[1]
+        assert (about["dataset"], about["seed"], about["network"]) == ("mini-flowers", 0, system or name)
+        assert about["steps"] == (7 if system else 200)
+        card = (folder / f"{name}.md").read_text()
+        assert all(word in card for word in ("| data |", "| seed |", "| steps |", "| licence | MIT", "as trained | as kept"))
+    assert {torch.int8, torch.float16, torch.float32} <= kinds
+    assert "descriptions of mini-birds" in (folder / "sen.md").read_text()
+    assert "petal colour of 50 typed sentences" in (folder / "s2igan.md").read_text()
+
+
+def test_packed_networks_do_what_the_trained_ones_do(finished, painter):
+    trained = speaking.load(finished / "results/toy/mini-flowers")
+    assert trained.name == "S2IGAN of mini-flowers, seed 0, 2,000 steps" and painter.name == "S2IGAN of mini-flowers, seed 0, 7 steps"
+    a, b = trained.say(SENTENCE), painter.say(SENTENCE)
+    assert float(a.vector @ b.vector) > 0.999
+    assert torch.allclose(trained.novelty.scores, painter.novelty.scores, atol=1e-3) and trained.values == painter.values
+    images = [np.stack(p.paint(a.condition, 3)[-1:]).astype(float) for p in (trained, painter)]
+    assert images[0].std() > 5 and np.abs(images[0] - images[1]).mean() < 3  # of 255
+    assert torch.allclose(trained.gallery(2).vectors, painter.gallery(2).vectors, atol=0.02)
+
+
+def test_kept_weights_are_small():
+    kept = ROOT / "results/reference/weights"
+    assert sum(path.stat().st_size for path in kept.rglob("*") if path.is_file()) < 15e6
+
+
+def test_weights_refuses_what_is_not_there_and_keeps_what_was(project, capsys):
+    run = project / "results/toy/mini-flowers/sen-text-encoder-seed0"
+    before = {path: path.read_bytes() for path in (project / "results/reference").rglob("*.safetensors")}
+    run.rename(project / "aside")
+    line = failed(capsys, "weights", "results/toy/mini-flowers")
+    (project / "aside").rename(run)
+    assert "lacks sen-text-encoder-seed0:" in line and "make study-full" in line
+    assert "seed3" in failed(capsys, "weights", "results/toy/mini-flowers", "--seed", 3)
+    assert "only networks of the embedded sets" in failed(capsys, "weights", "results/toy/cub")
+    weights = run / "embeddings.safetensors"
+    weights.rename(project / "aside")
+    with pytest.raises(FileNotFoundError):
+        cards.export(project / "results/toy/mini-flowers", project / "results/reference/weights")
+    (project / "aside").rename(weights)
+    assert {path: path.read_bytes() for path in (project / "results/reference").rglob("*.safetensors")} == before
+
+
+# ---- in place of a training ------------------------------------------------------------------------------------------------------
+
+
+def test_a_choice_of_weights_changes_no_other_run():
+    plain, loaded = resolve({}), resolve({"weights": "reference"})
+    assert (plain.study, loaded.study, resolve({"weights": "reference", "study": "mine"}).study) == ("mini", "mini-reference", "mine")
+    for stage in ("data", "sen", "rdg", "analysis", "tables"):
+        assert "weights" not in of_stage(plain, stage) and "weights" not in study.notebook_parameters(plain, stage)
+    assert study.notebook_parameters(loaded, "rdg")["weights"] == "reference"
+    assert "weights" not in runs.provenance(plain, "sen") and runs.provenance(loaded, "sen")["weights"] == "reference"
+    with pytest.raises(BadInput, match="only of mini-birds, mini-flowers"):
+        resolve({"weights": "reference", "dataset": "cub"})
+    with pytest.raises(BadInput, match="SYSTEMS=S2IGAN"):
+        study.plan({"weights": "reference"})
+
+
+def test_notebooks_take_the_weights_and_say_so(project, tmp_path, capsys):
+    store = data.open_store(store_dir(resolve(SMALL), project))
+    of_sen = resolve({**SMALL, "weights": "reference", "system": "SEN"})
+    networks = pretrained.take_standins(of_sen, project)
+    assert set(networks) == {"backbone", "evaluator"} and networks["backbone"].classify.out_features == 20
+    net = pretrained.take(sen.fresh_sen(of_sen, store, networks["backbone"]), of_sen, "sen", tmp_path, project)
+    said = capsys.readouterr().out
+    assert "nothing is trained here: loaded SEN of mini-flowers, seed 0, 7 steps, from results/reference/weights/mini-flowers" in said
+    state = pretrained.read(project / "results/reference/weights/mini-flowers/sen.safetensors")[0]
+    assert torch.equal(net.caption_encoder.gru.weight_hh_l0, state["caption_encoder.gru.weight_hh_l0"]) and not net.training
+    assert runs.read_log(tmp_path / "log.jsonl")[-1]["step"] == 7  # the curves are those of the training that made them
+    nets = rdg_training.build(of_sen.model_copy(update={"system": "S2IGAN"}), 32)
+    pretrained.take(nets.average, of_sen.model_copy(update={"system": "S2IGAN"}), "rdg", tmp_path, project)
+    for changed, said in (({"sen_gru_size": 8}, "sen_gru_size = 16, not 8"), ({"seed": 1}, "seed = 0, not 1")):
+        other = resolve({**SMALL, "weights": "reference", "system": "SEN", **changed})
+        with pytest.raises(BadInput, match=said):
+            pretrained.take(net, other, "sen", tmp_path, project)
+    with pytest.raises(BadInput, match=r"no reference weights of 'S2IGAN w/o RS', only of 'S2IGAN'"):
+        pretrained.take(nets.average, of_sen.model_copy(update={"system": "S2IGAN w/o RS"}), "rdg", tmp_path, project)
+    with pytest.raises(BadInput, match="python -m s2igan weights"):
+        pretrained.take_standins(resolve({**SMALL, "weights": "reference", "dataset": "mini-birds"}), project)
+
+
+# ---- a sentence ------------------------------------------------------------------------------------------------------------------
+
+
+def test_novelty_is_large_where_features_come_together_that_never_did():
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.standard_normal((900, 1)) + 0.1 * rng.standard_normal((900, 8))).float()  # eight features that say the same
+    x = (x - x.mean(0)) / x.std(0)
+    novelty = speaking.measure_novelty(x, np.arange(600), np.arange(600, 900))
+    assert len(novelty.scores) == 300 and abs(novelty.percent(float(novelty.scores.median())) - 50) < 1
+    along, across = torch.ones(1, 8), torch.tensor([[1.0, -1.0] * 4])  # equally long
+    assert novelty.score(across) > 2 * novelty.score(along) and novelty.score(across) > novelty.threshold > novelty.score(along)
+    assert novelty.percent(float(novelty.score(across))) == 100
+
+
+def test_noise_is_newer_than_descriptions(painter):
+    described = [painter.say(text).novelty for _, text in sentences.TYPED[:20]]
+    noise = [painter.hear(sound).novelty for sound in cards.noises()]
+    assert np.median(noise) > np.median(described)
+
+
+def test_real_images_are_drawn_as_the_store_has_them(finished, painter):
+    store = data.open_store(store_dir(painter.settings, finished))
+    test, gallery = store.images_of("test"), painter.gallery(each=5)
+    assert np.array_equal(gallery.images, evaluate.to_uint8(data.centre_crop(store.images[test], 32)))
+    assert gallery.names == [store.classes[k] for k in store.image_class[test]]
+    heard = painter.say(SENTENCE)
+    first = gallery.nearest(heard, 3)
+    assert first[0] == int((gallery.vectors @ heard.vector).argmax()) and len(first) == 3
+
+
+def test_an_image_follows_from_sentence_and_seed_alone(painter):
+    heard = painter.say(SENTENCE)
+    stages = painter.paint(heard.condition, 5)
+    assert [image.shape for image in stages] == [(8, 8, 3), (16, 16, 3), (32, 32, 3)] and stages[0].dtype == np.uint8
+    assert all(np.array_equal(a, b) for a, b in zip(stages, painter.paint(painter.say(SENTENCE).condition, 5), strict=True))
+    assert not np.array_equal(stages[-1], painter.paint(heard.condition, 6)[-1])
+    other = painter.say("a red flower")
+    way = painter.between(heard, other, 5)
+    assert torch.allclose(way[0], heard.condition, atol=1e-4) and torch.allclose(way[-1], other.condition, atol=1e-4)
+    assert np.allclose(heard.weights.sum(0), 1, atol=1e-4) and heard.choosiest(4).shape == (4, len(heard.attention))
+
+
+def test_speak_paints_text_and_recording_alike(project, capsys):
+    assert main(["speak", SENTENCE, "--out", "a.png", "--count", "2", "--stages"]) == 0
+    said = capsys.readouterr().out
+    assert "loaded S2IGAN of mini-flowers, seed 0, 7 steps, from results/reference/weights/mini-flowers" in said
+    assert re.search(r"novelty \d\.\d\d, more than [\d.]+ % of 9 held-out descriptions have: (within|outside)", said)
+    assert "seen in image 2: petals " in said and re.search(r"painted 2 images of 32 pixels, \d\.\d\d s after the sentence: a.png", said)
+    with Image.open("a.png") as sheet:
+        assert sheet.size == (2 * 256 + 8, 3 * 256 + 16)
+    soundfile.write("a.wav", speech.speak([SENTENCE], "en-us", words_per_minute=300)[0].numpy(), speech.SAMPLE_RATE, "FLOAT")
+    for name, words in (("b", [SENTENCE, "--dataset", "mini-flowers"]), ("c", ["--audio", "a.wav"])):
+        assert main(["speak", *words, "--out", f"{name}.png"]) == 0
+    assert Path("b.png").read_bytes() == Path("c.png").read_bytes()
+    assert main(["speak", SENTENCE, "--out", "d.png", "--weights", "results/toy/mini-flowers"]) == 0  # a finished study
+    assert not list(project.glob(".*.png"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give either a sentence or --audio, one of them"),
+        ([SENTENCE, "--audio", "silent.wav"], "not both"),
+        (["--audio", "silent.wav"], "is silent"),
+        (["--audio", "short.wav"], "is too short: 100 ms"),
+        (["--audio", "empty.wav"], "zero bytes"),
+        (["--audio", "none.wav"], "none.wav does not exist"),
+        (["--audio", "Snakefile.txt"], "cannot be read as wav"),
+        (["--audio", "long.wav"], "lasts 61 s"),
+        (["--audio", "silent.wav", "--voice", "en-us"], "--voice is for a sentence"),
+        (["!?"], "nothing to speak"),
+        ([SENTENCE, "--voice", "en-uz"], "did you mean 'en-us'?"),
+        ([SENTENCE, "--count", "0"], "--count is 0"),
+        ([SENTENCE, "--count", "two"], "invalid int value: 'two'"),
+        ([SENTENCE, "--seed", "-1"], "--seed is -1"),
+        ([SENTENCE, "--dataset", "cub"], "there are mini-birds and mini-flowers"),
+        ([SENTENCE, "--dataset", "mini-birds"], "there are no weights"),
+        ([SENTENCE, "--dataset", "mini-birds", "--weights", "results/reference/weights/mini-flowers"], "are of mini-flowers"),
+        ([SENTENCE, "--weights", "nowhere"], "nowhere is no folder"),
+        ([SENTENCE, "--weights", "damaged"], "sen.safetensors is damaged"),
+        ([SENTENCE, "--out", "x.jpg"], "must be the name of a .png file"),
+        ([SENTENCE, "--out", "Snakefile/x.png"], "cannot write"),
+        (["--audio", "song.png", "--out", "song.png"], "that is the recording itself"),
+    ],
+)  # fmt: skip
+def test_bad_input_to_speak_is_one_line(project, capsys, words, said):
+    seconds = {"silent": 1, "short": 0.1, "long": 61}
+    for name, length in seconds.items():
+        samples = np.zeros(int(length * 8000)) if name == "silent" else np.sin(np.arange(int(length * 8000)))
+        soundfile.write(f"{name}.wav", samples, 8000)
+    Path("empty.wav").touch()
+    Path("Snakefile.txt").write_text("no sound")
+    shutil.copy("short.wav", "song.png")
+    shutil.copytree("results/reference/weights/mini-flowers", "damaged", dirs_exist_ok=True)
+    Path("damaged/sen.safetensors").write_bytes(Path("damaged/sen.safetensors").read_bytes()[:100])
+    before = Path("song.png").read_bytes()
+    assert said in failed(capsys, "speak", *words, *([] if "--out" in words else ["--out", "x.png"]))
+    assert not Path("x.png").exists() and Path("song.png").read_bytes() == before
+
+
+def test_the_panel_hears_what_its_fields_say(painter):
+    from s2igan import widgets
+
+    panel = widgets.Panel(painter, painter.gallery(1), SENTENCE, count=2)
+    typed = panel.heard()
+    assert typed.name == SENTENCE and panel.voice.value == "en-us"
+    panel.recorder.rate = speech.SAMPLE_RATE
+    panel.recorder.samples = typed.waveform.numpy().tobytes()
+    assert panel.way.value == "recorded" and torch.allclose(panel.heard().vector, typed.vector, atol=1e-3)
+    panel.way.value = "uploaded"
+    with pytest.raises(BadInput, match="nothing has been uploaded yet"):
+        panel.heard()
+    panel.show()  # says so below the fields, and does not stop the notebook
+
+
+def test_typed_sentences_name_their_colour():
+    assert len(sentences.TYPED) == 50
+    assert {colour for colour, _ in sentences.TYPED} == set(embedded.ATTRIBUTES["mini-flowers"]["colour"])
+    assert all(colour in text.split() for colour, text in sentences.TYPED)
