@@ -126,10 +126,11 @@ def utterances(count: int, frames: int) -> types.SimpleNamespace:
     """What of a store the speech encoder's functions read: random log-mels of normally distributed length, one caption an image."""
     rng = np.random.default_rng(0)
     lengths = np.clip(rng.normal(frames, 0.27 * frames, count), 16, 2 * frames).astype(int)
-    mels = [rng.standard_normal((length, speech.BANDS)).astype(np.float16) for length in lengths]
+    stored = [rng.standard_normal((length, speech.BANDS)).astype(np.float16) for length in lengths]
+    mels = [mel.astype(np.float32) for mel in stored]
     return types.SimpleNamespace(
-        mel=lambda i: mels[i].astype(np.float32), stored_mel=mels.__getitem__, mel_lengths=lengths, captions_by_image=np.arange(count)[:, None]
-    )
+        mel=mels.__getitem__, mels=mels, stored_mel=stored.__getitem__, mel_lengths=lengths, captions_by_image=np.arange(count)[:, None],
+    )  # fmt: skip
 
 
 def settings_of(sizes: Sizes, device: torch.device, **more: Any) -> Settings:
