@@ -61,4 +61,4 @@ def test_the_notebook(tmp_path):
     of_gpu = table["hours, H100 SXM (estimated)"]
     assert (table["money, H100 SXM"] - 2 * of_gpu).abs().max() < 1e-9
     tflop = table["GFLOP an image"] * table.images * table.runs / 1e3
-    assert (of_gpu * 3600 * 989 * 0.25).to_numpy() == pytest.approx(tflop.to_numpy())
+    assert (of_gpu * 3600 * 989 * 0.1).to_numpy() == pytest.approx(tflop.to_numpy())

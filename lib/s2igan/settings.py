@@ -157,7 +157,7 @@ class Settings(BaseModel):
     cost_seeds: Count = 3  # of SEN and RDG
     cost_gpu: str = "H100 SXM"  # a GPU to plan for beside the one at hand,
     cost_gpu_peak: Positive = 989.0  # its TFLOP/s by its data sheet: dense bf16,
-    cost_gpu_share: Annotated[float, Field(gt=0, le=1)] = 0.25  # and the share of them that training reaches: assumed, if not measured
+    cost_gpu_share: Annotated[float, Field(gt=0, le=1)] = 0.1  # and the share of them that training reaches: assumed, if not measured
     cost_gpu_hour: Positive = 2.5  # what an hour of it costs, in your currency
 
 
