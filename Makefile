@@ -6,9 +6,10 @@
 # make bench            the library timed against the plain writing of its steps (QUICK=1: two minutes; GROWTH=1: how times grow)
 # make lab              JupyterLab on notebooks/
 # make speak TEXT="a flower with five blue petals" OUT=flower.png     paints a sentence with networks that are ready
-# make clean            deletes runs and built data; keeps results/reference and everything else in data/
+# make site             a book of the executed notebooks, the tables and the library, from results alone (STUDY=mini-reference of another study)
+# make clean            deletes runs, built data and the site; keeps results/reference and everything else in data/
 
-.PHONY: help study study-full distinctive speak test lint bench lab clean
+.PHONY: help study study-full distinctive speak test lint bench lab site clean
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -42,8 +43,12 @@ bench: $(VENV)/.installed
 lab: $(VENV)/.installed
 	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
 
+site: $(VENV)/.site
+	@$(PY) site/build.py $(GIVEN)
+
 clean:
 	@find results -mindepth 1 -maxdepth 1 ! -name README.md ! -name reference -exec rm -rf {} +
+	@rm -rf site/_build
 	@find data -mindepth 3 -maxdepth 3 -name index.json -exec sh -c 'rm -rf "$${1%/*}"' _ {} \;
 	@find data -mindepth 2 -maxdepth 2 -type d \( -name '*.drawn' -o -name '*.building' \) -exec rm -rf {} +
 
@@ -57,4 +62,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip --disable-pip-version-check install --quiet -r requirements.lock
 	@$(PY) -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.site: $(VENV)/.installed requirements-site.lock
+	@echo "setting up what builds the site: once"
+	@$(PY) -m pip --disable-pip-version-check install --quiet --no-deps -r requirements-site.lock
 	@touch $@

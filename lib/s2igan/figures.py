@@ -1,10 +1,13 @@
 """The study's figures. Each function returns a matplotlib Figure; `save` writes it as PNG and SVG, or PNG alone where it holds pictures.
 
 Pictures are uint8 arrays [s, s, 3]. Colours are seaborn's colour-blind palette, and lines differ in dashes too, so that grey suffices.
+In a notebook, every figure shown takes its alternative text along (`alt`), for those who hear the page.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +28,39 @@ def save(figure: Figure, path: str | Path, vector: bool = True) -> None:
     for suffix in (".png", ".svg") if vector else (".png",):
         with replacing(Path(path).with_suffix(suffix)) as temporary:
             figure.savefig(temporary, bbox_inches="tight", dpi=150 if vector else 90, metadata={"Date": None} if suffix == ".svg" else None)
+
+
+def set_alt(figure: Figure, text: str) -> None:
+    """Give a figure the text that says what it shows, where its own words would not do."""
+    figure.alternative_text = text
+
+
+def alt(figure: Figure) -> str:
+    """What a figure shows, for those who do not see it: the text given by `set_alt`, or the words that are drawn on it."""
+    if given := getattr(figure, "alternative_text", ""):
+        return given
+    axes = [axis for axis in figure.axes if axis.axison and axis.get_label() != "<colorbar>"]
+    said = [figure.get_suptitle(), *(axis.get_title() for axis in axes)]
+    parts = ["; ".join(dict.fromkeys(title for title in said if title))]
+    for name, ticks in (("Rows", "yticklabels"), ("Groups", "xticklabels")):
+        labels = [label.get_text().replace("\n", " ") for axis in axes[:1] for label in getattr(axis, f"get_{ticks}")()]
+        if any(re.search("[a-zA-Z]{2}", label) for label in labels):
+            parts.append(f"{name}: {'; '.join(labels)}")
+    if legend := next((axis.get_legend() for axis in axes if axis.get_legend()), None):
+        parts.append("Legend: " + "; ".join(text.get_text() for text in legend.get_texts()))
+    labels = {way: next((label for axis in reversed(axes) if (label := getattr(axis, f"get_{way}label")())), "") for way in "xy"}
+    parts += [f"{'Across' if way == 'x' else 'Up'}: {label}" for way, label in labels.items() if label]
+    text = re.sub(r"[$\\{}]", "", ". ".join(part for part in parts if part))
+    return textwrap.shorten(text, 400, placeholder=" …")
+
+
+def tell_alternative_texts(formatter: object) -> None:
+    """Make IPython's display formatter add `alt` to the metadata of every figure it shows, where nbconvert and the site look for it."""
+    formatter.mimebundle_formatter.for_type(Figure, lambda figure: ({}, {"image/png": {"alt": alt(figure)}}))
+
+
+if (ipython := sys.modules.get("IPython")) and (shell := ipython.get_ipython()):
+    tell_alternative_texts(shell.display_formatter)
 
 
 def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 1) -> np.ndarray:
