@@ -6,10 +6,11 @@
 # make bench            the library timed against the plain writing of its steps (QUICK=1: two minutes; GROWTH=1: how times grow)
 # make lab              JupyterLab on notebooks/
 # make speak TEXT="a flower with five blue petals" OUT=flower.png     paints a sentence with networks that are ready
+# make read             runs the notebooks that need no study, 00_start_here and 06_speak, into results/read: half a minute
 # make site             a book of the executed notebooks, the tables and the library, from results alone (STUDY=mini-reference of another study)
 # make clean            deletes runs, built data and the site; keeps results/reference and everything else in data/
 
-.PHONY: help study study-full distinctive speak test lint bench lab site clean
+.PHONY: help study study-full distinctive speak test lint bench lab read site clean
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -42,6 +43,10 @@ bench: $(VENV)/.installed
 
 lab: $(VENV)/.installed
 	@$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
+
+read: $(VENV)/.installed
+	@for name in 00_start_here 06_speak; do \
+		$(PY) -m s2igan run notebooks/$$name.ipynb --out results/read/$$name.ipynb --label $$name || exit 1; done
 
 site: $(VENV)/.site
 	@$(PY) site/build.py $(GIVEN)

@@ -28,10 +28,9 @@ from s2igan.__main__ import find_root, read_words
 HERE = Path(__file__).resolve().parent
 # In reading order, and what makes an executed copy of each. Those of OPTIONAL are left out where they were not executed.
 ORDER = {
-    "00_start_here": "python -m s2igan run notebooks/00_start_here.ipynb --out results/read/00_start_here.ipynb",
-    "01_data": "make study", "02_sen": "make study", "02_text_encoder": "make study-full", "03_rdg": "make study",
-    "04_analysis": "make study", "05_tables_and_figures": "make study-full", "05_distinctive_loss": "make distinctive",
-    "06_speak": "python -m s2igan run notebooks/06_speak.ipynb --out results/read/06_speak.ipynb",
+    "00_start_here": "make read", "01_data": "make study", "02_sen": "make study", "02_text_encoder": "make study-full",
+    "03_rdg": "make study", "04_analysis": "make study", "05_tables_and_figures": "make study-full",
+    "05_distinctive_loss": "make distinctive", "06_speak": "make read",
 }  # fmt: skip
 OPTIONAL = {"02_classifier": "make study PRESET=paper", "07_cost": "python -m s2igan cost"}
 STUDIES = ("mini", "mini-reference")  # in this order; then the others, the newest first; then results/reference
@@ -198,10 +197,11 @@ def html_text(text: str) -> str:
 
 
 def alt_texts(notebook: Any) -> dict[int, list[str]]:
-    """For each code cell (its number) that shows images, a text for each of them: what the figure says of itself (`figures.alt`, in newer
-    runs), else the heading above it; and its caption, an italic paragraph below, or what introduces it."""
+    """For each code cell (its number) that shows images, a text for each of them: the heading above it; what the figure says of itself
+    (`figures.alt`, which newer runs keep); and its caption, an italic paragraph below, or what introduces it."""
     texts, heading, before = {}, "", ""
     cells = notebook.cells
+    title = last_heading(cells[0].source) if cells else ""
     for i, cell in enumerate(cells):
         if cell.cell_type == "markdown":
             heading, before = last_heading(cell.source) or heading, introduction(cell.source)
@@ -215,9 +215,9 @@ def alt_texts(notebook: Any) -> dict[int, list[str]]:
         for k, output in enumerate(shown):
             own = next((text for mime in IMAGES if (text := output.get("metadata", {}).get(mime, {}).get("alt", ""))), "")
             count = f" ({k + 1} of {len(shown)})" if len(shown) > 1 and not own else ""
-            first = own or f"{heading}{count}"
-            more = "" if own and len(own) > 300 else textwrap.shorten(described, 300, placeholder=" …")
-            texts[i].append(". ".join(part.rstrip(".: ") for part in (first, more) if part) + ".")
+            more = "" if len(own) > 300 else textwrap.shorten(described or title, 300, placeholder=" …")
+            parts = [part.strip() for part in (f"{heading}{count}", own, more) if part.strip()]
+            texts[i].append(" ".join(part if part[-1] in ".?!…" else f"{part.rstrip(':;,')}." for part in parts))
     return texts
 
 
@@ -234,8 +234,9 @@ def caption(text: str) -> str:
 
 
 def introduction(text: str) -> str:
-    """The last paragraph of a Markdown text that is one, '' without one."""
-    blocks = [block for block in re.split(r"\n\s*\n", text.strip()) if not re.match(r"\s*(#|\||\$\$|\d+\. |- |```)", block)]
+    """The last paragraph below a Markdown text's last heading that is one, and no figure's caption; '' without one."""
+    below = re.split(r"^#+ .*$", text.strip(), flags=re.MULTILINE)[-1]
+    blocks = [block for block in re.split(r"\n\s*\n", below.strip()) if not re.match(r"\s*(\||\$\$|\d+\. |- |```|\*(?!\*))", block)]
     return plain(blocks[-1]) if blocks else ""
 
 
@@ -352,7 +353,7 @@ def draw(out: Path) -> dict[str, str]:
     for name, figure in made.items():
         figure.savefig(out / "images" / f"diagram-{name}.svg", bbox_inches="tight", metadata={"Date": None})
         pyplot.close(figure)
-    return {f"diagram {name}": f"```{{image}} images/diagram-{name}.svg\n:alt: {figures.alt(figure)}\n:align: center\n```\n"
+    return {f"diagram {name}": f"```{{figure}} images/diagram-{name}.svg\n:alt: {figures.alt(figure)}\n:figclass: diagram\n```\n"
             for name, figure in made.items()}  # fmt: skip
 
 

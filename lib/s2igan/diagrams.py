@@ -92,7 +92,7 @@ class Drawing:
         self.axis.axis("off")
         self.figure.subplots_adjust(left=0, right=1, bottom=0, top=1)
 
-    def box(self, x: float, y: float, text: str, width: float = 2.2, kind: str = "layer") -> Box:
+    def box(self, x: float, y: float, text: str, width: float = 2.3, kind: str = "layer") -> Box:
         """A box around its middle (x, y). kind: layer; frozen (dashed, never trained); data (without a frame); loss (grey)."""
         half = 0.09 + LINE * (text.count("\n") + 1) / 2
         if kind != "data":
@@ -100,7 +100,7 @@ class Drawing:
                 (x - width / 2, y - half), width, 2 * half, boxstyle="round,pad=0,rounding_size=0.06", facecolor=FACES[kind],
                 edgecolor="black", linewidth=1, linestyle="--" if kind == "frozen" else "-",
             ))  # fmt: skip
-        self.axis.text(x, y, text, ha="center", va="center", fontsize=8.5)
+        self.axis.text(x, y, text, ha="center", va="center", fontsize=9)
         return Box(x, y, width / 2, half)
 
     def arrow(
@@ -113,7 +113,7 @@ class Drawing:
         if label:
             (x0, y0), (x1, y1) = points[:2]
             x, y = at or ((x0 + x1) / 2 + 0.07, (y0 + y1) / 2)
-            self.axis.text(x, y, label, ha="left", va="center", fontsize=8, family="monospace")
+            self.axis.text(x, y, label, ha="left", va="center", fontsize=8.5, family="monospace")
 
     def down(self, above: Box, below: Box, label: str = "") -> None:
         """An arrow straight down from a box into one below it (which may be wider or aside, as long as it is hit)."""
@@ -187,8 +187,8 @@ def rdg(generator: Generator, discriminators: Sequence[Discriminator] = (), supe
     painted = shapes(generator, *inputs)
     images = painted[""].made[: len(generator.heads)]
 
-    sheet = Drawing(5.75, 2.95 + 2.6 * len(generator.next) + 1.75)
-    main, side, bus, link = 1.75, 4.4, 0.22, 3.1
+    sheet = Drawing(5.9, 2.95 + 2.6 * len(generator.next) + 1.75)
+    main, side, bus, link = 1.75, 4.55, 0.22, 3.45
     speech = sheet.box(main, 0.2, "speech embedding $a$", kind="data")
     augment = sheet.box(main, 1.0, "conditioning augmentation:\n$\\mu, \\log\\sigma^2$;  $c = \\mu + \\epsilon\\,\\sigma$")
     first = sheet.box(main, 1.95, f"stage 0: linear layer,\n{len(generator.first.ups)} up-block{'s' * (len(generator.first.ups) > 1)}")
@@ -229,12 +229,12 @@ def rdg(generator: Generator, discriminators: Sequence[Discriminator] = (), supe
         sheet.down(residual, up, f"x: {written(painted[f'{passed}.residuals'].made[0])}")
         if stage.dense:
             sheet.arrow([(link, y), (link, up.y), (main + up.half_width, up.y)])
-            sheet.axis.text(link + 0.06, y + 0.72, "dense\nlink", ha="left", va="center", fontsize=8, style="italic")
+            sheet.axis.text(link + 0.06, y + 0.44, "dense\nlink", ha="left", va="center", fontsize=8.5, style="italic")
         above, y, made = up, up.y + 0.75, painted[passed].made[0]
     if generator.next:
         leaves = augment.y + augment.half_height + 0.12
         sheet.arrow([(main, leaves), (bus, leaves), (bus, joint.y)], tip=False)
-        sheet.axis.text(bus - 0.04, joint.y - 0.14, "c", ha="right", va="center", fontsize=8, family="monospace")
+        sheet.axis.text(bus - 0.04, joint.y - 0.14, "c", ha="right", va="center", fontsize=8.5, family="monospace")
     if supervisor is not None:
         judged_by = shapes(supervisor, *(torch.zeros(BATCH, supervisor.layers[0].in_features // 2) for _ in range(2)))
         look = sheet.box(main, y + 0.6, "SEN's image encoder,\non this and the real image", kind="frozen")

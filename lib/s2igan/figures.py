@@ -50,7 +50,7 @@ def alt(figure: Figure) -> str:
         parts.append("Legend: " + "; ".join(text.get_text() for text in legend.get_texts()))
     labels = {way: next((label for axis in reversed(axes) if (label := getattr(axis, f"get_{way}label")())), "") for way in "xy"}
     parts += [f"{'Across' if way == 'x' else 'Up'}: {label}" for way, label in labels.items() if label]
-    text = re.sub(r"[$\\{}]", "", ". ".join(part for part in parts if part))
+    text = re.sub(r"[$\\{}]", "", " ".join(part if part[-1] in ".?!" else f"{part}." for part in parts if part))
     return textwrap.shorten(text, 400, placeholder=" …")
 
 
