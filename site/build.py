@@ -241,10 +241,16 @@ def introduction(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Markdown as words: without marks, dollars and backslashes."""
+    """Markdown as words: without marks, dollars and backslashes; a formula that no one would read aloud is said to be one."""
+
+    def spoken(found: re.Match) -> str:
+        if re.search(r"\\frac|\\sum|\\log|\\Big", found[1]):
+            return "a formula"
+        return re.sub(r"\\(?:mathrm|mathbb|text|[,; ])|[\\{}]", "", found[1])
+
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    text = re.sub(r"\\(?:mathrm|text|mathbb)?", "", text)
-    return " ".join(re.sub(r"[*`$]|(?<=\$)[{}]", "", text).split())
+    text = re.sub(r"\$([^$]*)\$", spoken, text)
+    return " ".join(re.sub(r"[*`$\\]", "", text).split())
 
 
 # ---- links -----------------------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ html_theme = "sphinx_book_theme"
 html_theme_options = {
     "home_page_in_toc": True, "use_download_button": False, "use_fullscreen_button": False, "show_toc_level": 2,
     "search_bar_text": "Search the study", "navbar_persistent": [], "footer_content_items": [],
+    "primary_sidebar_end": [],
 }  # fmt: skip
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]

@@ -134,6 +134,9 @@ def test_alternative_texts_say_where_and_what():
         5: [f"What goes in ({k} of 2). What is seen: x, and more." for k in (1, 2)],
         8: ["Sound. Its own words. Data: pictures."],  # nothing introduces it
     }
+    assert build.plain(r"*So*: $L_{SEN} = L_d$, `x` of $\mathbb{R}^{D}$, $\frac1B\sum_i x$, [here](a.md).") == (
+        "So: L_SEN = L_d, x of R^D, a formula, here."
+    )  # fmt: skip
     told = executed()
     told.cells[6].source = "Nothing in italics. **But bold.**"
     assert build.alt_texts(told)[5][0] == "What goes in (1 of 2). Two plots of L_d."
