@@ -25,6 +25,7 @@ myst_heading_anchors = 3
 mathjax_path = "mathjax/tex-svg.js"  # build.py puts it there
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
+autodoc_inherit_docstrings = False  # a `forward` without words would say what torch says of it
 autodoc_typehints = "signature"
 python_maximum_signature_line_length = 88
 add_module_names = False
