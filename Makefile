@@ -6,7 +6,7 @@
 # make bench            the library timed against the plain writing of its steps (QUICK=1: two minutes; GROWTH=1: how times grow)
 # make lab              JupyterLab on notebooks/
 # make speak TEXT="a flower with five blue petals" OUT=flower.png     paints a sentence with networks that are ready
-# make read             runs the notebooks that need no study, 00_start_here and 06_speak, into results/read: half a minute
+# make read             runs the notebooks with networks that are ready, nothing trained: results/read and results/mini-reference, two minutes
 # make site             a book of the executed notebooks, the tables and the library, from results alone (STUDY=mini-reference of another study)
 # make clean            deletes runs, built data and the site; keeps results/reference and everything else in data/
 
@@ -47,6 +47,7 @@ lab: $(VENV)/.installed
 read: $(VENV)/.installed
 	@for name in 00_start_here 06_speak; do \
 		$(PY) -m s2igan run notebooks/$$name.ipynb --out results/read/$$name.ipynb --label $$name || exit 1; done
+	@$(PY) -m s2igan study WEIGHTS=reference "SYSTEMS=S2IGAN,text encoder"
 
 site: $(VENV)/.site
 	@$(PY) site/build.py $(GIVEN)

@@ -28,7 +28,7 @@ from s2igan.__main__ import find_root, read_words
 HERE = Path(__file__).resolve().parent
 # In reading order, and what makes an executed copy of each. Those of OPTIONAL are left out where they were not executed.
 ORDER = {
-    "00_start_here": "make read", "01_data": "make study", "02_sen": "make study", "02_text_encoder": "make study-full",
+    "00_start_here": "make read", "01_data": "make read", "02_sen": "make read", "02_text_encoder": "make read",
     "03_rdg": "make study", "04_analysis": "make study", "05_tables_and_figures": "make study-full",
     "05_distinctive_loss": "make distinctive", "06_speak": "make read",
 }  # fmt: skip

@@ -110,6 +110,6 @@ def test_tables_and_figures(store, settings):
     evaluator = backbone.freeze(backbone.StandIn(20, {name: len(v) for name, v in values.items()}))
     generator = Generator(16, 8, 4, 8, 3, 8).eval()
     table = module.confused_values(settings, store, generator, lambda texts, mels: torch.randn(len(texts), 16), evaluator)
-    assert list(table.columns) == values["colour"] and np.allclose(table.sum(1), 100)
+    assert list(table.columns) == values["colour"] and np.allclose(table.sum(axis=1), 100)
     between = module.between_sentences(torch.tensor([[3.0, 0.0], [0.0, 3.0]]))
     assert torch.allclose(between, torch.tensor([[1.0, 1.0]]) * 3 / math.sqrt(2))
