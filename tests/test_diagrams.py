@@ -96,11 +96,12 @@ def test_networks_that_have_no_weights_are_drawn_too():
 def test_figures_say_what_they_show():
     log = [{"step": step, "loss": step / 3, "val_mAP": step} for step in (1, 2)]
     text = figures.alt(figures.curves({"S2IGAN": log, "S2IGAN w/o RS": log}, ["loss", "val_mAP"], "Training $L_d$"))
-    assert text == "Training L_d; loss; val_mAP. Legend: S2IGAN; S2IGAN w/o RS. Across: step."
+    assert text == "Lines: Training L_d; loss; val_mAP. Legend: S2IGAN; S2IGAN w/o RS. Across: step."
     picture = np.zeros((8, 8, 3), np.uint8)
     sheet = figures.contact_sheet([[picture], [picture]], ["a red one", "a blue one"], "Two")
-    assert figures.alt(sheet) == "Two. Rows: a red one; a blue one."
-    assert "Groups: flowers; birds" in figures.alt(figures.bars({"flowers": {"S2IGAN": 1.0}, "birds": {"S2IGAN": 2.0}}, "mAP"))
+    assert figures.alt(sheet) == "Pictures: Two. Rows: a red one; a blue one."
+    bars = figures.alt(figures.bars({"flowers": {"S2IGAN": 1.0}, "birds": {"S2IGAN": 2.0}}, "mAP"))
+    assert bars.startswith("Bars") and "Groups: flowers; birds" in bars and text.startswith("Lines: ")
     drawn = diagrams.rdg(generator())
     assert "[B, 3, 32, 32]" in figures.alt(drawn) and "$" not in figures.alt(drawn)
 
@@ -111,4 +112,4 @@ def test_a_notebook_keeps_the_text_with_the_figure():
     figures.tell_alternative_texts(formatter)
     shown, about = formatter.format(figures.matrix(np.eye(3), "letter", "row", title="A diagonal"))
     assert shown["image/png"][:4] == b"\x89PNG"
-    assert about["image/png"]["alt"] == "A diagonal. Across: letter. Up: row."
+    assert about["image/png"]["alt"] == "Heat map: A diagonal. Across: letter. Up: row."

@@ -1,4 +1,4 @@
-"""The site: which copy of a notebook is shown and how, and a small one built and opened from disk in a headless browser."""
+"""The site: which copy of a notebook is shown and how, and a small one built and opened from disk in a headless browser; and the recorder."""
 
 import base64
 import contextlib
@@ -25,7 +25,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
-from s2igan import BadInput
+from s2igan import BadInput, widgets
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = importlib.util.spec_from_file_location("site_build", ROOT / "site" / "build.py")
@@ -293,6 +293,7 @@ class Browser:
 
     def __init__(self, profile):
         command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0",
+                   "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",  # a microphone that beeps, and leave to use it
                    f"--user-data-dir={profile}", "about:blank"]  # fmt: skip
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         address = next(line.split()[-1] for line in self.process.stderr if line.startswith("DevTools listening on"))
@@ -394,3 +395,29 @@ def test_search_works_from_disk(small, browser):
     while not (found := browser.evaluate('document.querySelectorAll("#search-results li").length')) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert found and browser.complaints() == []
+
+
+RECORD = """(async () => {
+  const recorder = (await import("data:text/javascript," + encodeURIComponent(%s))).default;
+  const sent = {}, el = document.createElement("div");
+  const saved = new Promise((done) => { recorder.render({ model: { set: (k, v) => { sent[k] = v; }, save_changes: done }, el }); });
+  const button = el.querySelector("button");
+  button.click();
+  while (button.textContent !== "stop") await new Promise((wait) => setTimeout(wait, 50));
+  await new Promise((wait) => setTimeout(wait, 1500));
+  button.click();
+  await saved;
+  const bytes = new Uint8Array(sent.samples.buffer, sent.samples.byteOffset, sent.samples.byteLength);
+  return { rate: sent.rate, samples: btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), "")), button: button.textContent };
+})()"""
+
+
+@needs_browser
+def test_the_recorder_of_06_records(tmp_path, browser):
+    (tmp_path / "page.html").write_text("<!doctype html><title>.</title><link rel=icon href=data:,>")
+    browser.open((tmp_path / "page.html").as_uri(), 1280)
+    said = browser.evaluate(RECORD % json.dumps(widgets.Recorder._esm))
+    samples = np.frombuffer(base64.b64decode(said["samples"]), np.float32)
+    assert browser.complaints() == [] and said["button"] == "record"
+    assert said["rate"] >= 8000 and 0.5 < len(samples) / said["rate"] < 10
+    assert 0.01 < np.abs(samples).max() < 1.5  # the beeps; decoders overshoot a little
