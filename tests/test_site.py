@@ -1,4 +1,4 @@
-"""The site: which copy of a notebook is shown and how, and a small one built and opened from disk in a headless browser; and the recorder."""
+"""The site: which copy of a notebook is shown and how; a small one built and opened from disk in a headless browser. And the recorder."""
 
 import base64
 import contextlib
