@@ -19,6 +19,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import math
 import platform
 import statistics
 import subprocess
@@ -55,7 +56,8 @@ def compare(expected: dict[str, Any], found: dict[str, Any]) -> tuple[float, str
     """The largest difference of two repetitions' results, and in which of them."""
     if expected.keys() != found.keys():
         raise SystemExit(f"error: the results have other names: {sorted(expected)} and {sorted(found)}")
-    return max((difference(expected[name], found[name]), name) for name in expected)
+    pairs = [(difference(expected[name], found[name]), name) for name in expected]
+    return max(pairs, key=lambda pair: (math.isnan(pair[0]), pair[0]))  # NaN is larger than any number
 
 
 def check(row: Row, sizes: Sizes, device: torch.device, sides: dict[str, Repetition]) -> tuple[dict[str, float], dict[str, float]]:
@@ -136,7 +138,8 @@ def measure(row: Row, sizes: Sizes, device: torch.device, peaks: dict[str, float
             "ours": seconds[side], "ratio": seconds["plain"] / seconds[side], "at_least": least, "difference": differences[side],
             "gflop_plain": gflop["plain"], "gflop": gflop[side],
             "gemm_fraction": speed / peaks["bf16" if side == "bf16" else "fp32"] if gflop[side] else None,
-            "memory_plain_gib": memory["plain"], "memory_gib": memory[side], "device": runs.device_name(device),
+            "memory_plain_gib": memory["plain"], "memory_gib": memory[side], "at_most_gib": row.at_most_gib,
+            "device": runs.device_name(device),
         })  # fmt: skip
     return found
 
@@ -282,8 +285,10 @@ def keep(path: Path, rows: list[dict[str, Any]], where: dict[str, Any], sizes: S
     before = json.loads(path.read_text()) if path.is_file() else {"machines": {}, "rows": []}
     mine = {(row["name"], row["device"]) for row in rows}
     others = [row for row in before["rows"] if (row["name"], row["device"]) not in mine]
-    about = {**where, "sizes": dataclasses.asdict(sizes)}
-    runs.write_json(path, {"machines": {**before["machines"], where["device"]: about}, "rows": others + rows})
+    about = {name: where[name] for name in ("threads", "commit", "date")} | {"repeats": sizes.repeats, "batch": sizes.batch}
+    rows = [{**row, **about} for row in rows]  # a later call may measure other rows otherwise
+    machines = {**before["machines"], where["device"]: {**where, "sizes": dataclasses.asdict(sizes)}}
+    runs.write_json(path, {"machines": machines, "rows": others + rows})
 
 
 def read_words(words: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -319,6 +324,8 @@ def main(words: list[str]) -> int:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise SystemExit("error: torch sees no GPU here")
     quick = given.get("QUICK", "0") not in ("", "0")
+    if not quick and int(given.get("REPEATS", 5)) < 5:
+        raise SystemExit("error: parameter 'REPEATS' must be at least 5: fewer make no median worth keeping (QUICK=1 only prints)")
     if "THREADS" in given:
         torch.set_num_threads(int(given["THREADS"]))
     sizes = Sizes.of(quick, device)
@@ -364,6 +371,7 @@ def main(words: list[str]) -> int:
     missed = [
         row["name"] for row in found
         if (row.get("at_least") or 0) > row.get("ratio", np.inf) or row.get("value", 0) > row.get("at_most", np.inf)
+        or (row.get("memory_gib") or 0) > (row.get("at_most_gib") or np.inf)
     ]  # fmt: skip
     if missed and not quick:  # the ratios are asked of the full sizes
         print(f"\nmissed: {', '.join(missed)}")

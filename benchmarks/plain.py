@@ -311,6 +311,15 @@ def padded(mels: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     return torch.stack([F.pad(torch.as_tensor(mel), (0, 0, 0, max(lengths) - len(mel))) for mel in mels]), torch.tensor(lengths)
 
 
+def matching_loss(v: Tensor, a: Tensor, labels: Tensor, scale: float) -> Tensor:
+    """Each image among all descriptions that are not another one of its class, and the reverse."""
+    cosines = scale * (v @ a.T) / (v.norm(dim=1)[:, None] * a.norm(dim=1)[None])  # (B, B)
+    neither = (labels[:, None] == labels[None]) & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    table = cosines.masked_fill(neither, float("-inf"))
+    own = cosines.diagonal()
+    return (table.logsumexp(1) - own).mean() + (table.logsumexp(0) - own).mean()
+
+
 def sen_step(
     encoder: SpeechEncoder, embed_image: Callable[[Tensor], Tensor], classifier: nn.Module, optimiser: torch.optim.Optimizer,
     images: Tensor, mel: Tensor, lengths: Tensor, labels: Tensor, scale: float = 10.0,
@@ -320,8 +329,8 @@ def sen_step(
     Args: embed_image: IED, [B, 3, s, s] -> [B, D]. images: float in [-1, 1]. Returns: matching loss and L_d, detached.
     """
     v, a = embed_image(images), encoder(mel, lengths)
-    matching = losses.matching_loss(v, a, labels, scale)
-    distinctive = losses.distinctive_loss(classifier, v, a, labels)
+    matching = matching_loss(v, a, labels, scale)
+    distinctive = F.cross_entropy(classifier(v), labels) + F.cross_entropy(classifier(a), labels)
     optimiser.zero_grad()
     (matching + distinctive).backward()
     optimiser.step()

@@ -65,7 +65,7 @@ def test_generation_is_deterministic_and_row_wise_in_eval_mode():
 
 
 @pytest.mark.parametrize("dense", [True, False])
-@pytest.mark.parametrize(("first_size", "stages"), [(8, 3), (32, 1)])  # kernels of small and of large maps
+@pytest.mark.parametrize(("first_size", "stages"), [(8, 3), (32, 1), (16, 3)])  # kernels of small and of large maps
 def test_the_form_for_generation_draws_the_same(dense, first_size, stages):
     torch.manual_seed(0)
     generator = Generator(12, 4, 3, 16, stages, first_size, dense=dense)
@@ -82,8 +82,10 @@ def test_the_form_for_generation_draws_the_same(dense, first_size, stages):
     assert min(image.std() for image in images) > 0.01
     rough = ForGeneration(generator, torch.bfloat16)(*given)[0]
     assert all(a.dtype == torch.float32 and 0 < (a - b).abs().mean() < 0.05 for a, b in zip(rough, images, strict=True))
-    pixels = [np.concatenate(list(evaluate.generate(net, given[1], 0, batch=2))).astype(int) for net in (generator, fast)]
-    assert np.abs(pixels[0] - pixels[1]).max() <= 1
+    random = torch.Generator().manual_seed(0)  # as `generate` draws
+    plain, _, _ = generator(torch.randn(5, 3, generator=random), given[1], torch.randn(5, 4, generator=random))
+    drawn = np.concatenate(list(evaluate.generate(generator, given[1], 0, batch=2)))
+    assert np.abs(evaluate.to_uint8(plain[-1].detach()).astype(int) - drawn).max() <= 1
 
 
 def test_condition_is_mu_plus_eps_sigma():

@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_training import TINY
 
-from s2igan import backbone, data, sen, speech
+from s2igan import backbone, data, evaluate, metrics, sen, speech
 from s2igan.rdg import Generator
 from s2igan.settings import resolve
 
@@ -55,6 +55,12 @@ def test_data(store):
     assert chance.is_monotonic_decreasing and all(chance > [100 / count for count in chance.index])
     left = module.speech_in_noise(waveform)
     assert left.is_monotonic_decreasing and left.iloc[0] > 0.5
+    mel = torch.rand(120, 40) + 1
+    one, same, other = (module.masked(mel, seed) for seed in ((0, 1), (0, 1), (0, 2)))
+    assert torch.equal(one, same) and not torch.equal(one, other) and (mel > 0).all()
+    blank = one == 0
+    assert blank.any() and torch.equal(blank, blank.all(1)[:, None] | blank.all(0)[None])  # whole frames and whole bands
+    assert torch.equal(one[~blank], mel[~blank])
 
 
 def test_sen(store, settings, drawn):
@@ -76,12 +82,23 @@ def test_rdg(store, settings, drawn):
     more = module.what_the_dense_link_costs()
     assert dict(more) == {"next.0.up.conv.weight": 9 * 64**2, "next.1.up.conv.weight": 9 * 32**2}
     generator = Generator(16, 8, 4, 8, 2, 8).eval()
+    deaf = Generator(16, 8, 4, 8, 2, 8).eval()
+    torch.nn.init.zeros_(deaf.augment.linear.weight)  # nothing of the description, nor of epsilon's share of it, gets through
+    changed = module.noise_or_condition(deaf, torch.randn(12, 16), 12)
+    assert changed["another description"] == 0 < changed["another z"]
     assert (module.noise_or_condition(generator, torch.randn(12, 16), 12) > 0).all()
     measured, expected = module.wrong_that_is_right(store)
     assert measured == pytest.approx(expected, abs=0.01)
     net = sen.fresh_sen(settings, store, backbone.load_network(drawn / "backbone.safetensors"))
-    sigma = module.without_the_kl_term(settings, store, net, torch.randn(len(store.caption_image), 16))
-    assert len(sigma) == 2 and sigma[0.0] != sigma[2.0] and (sigma > 0).all()
+    embedded = torch.randn(len(store.caption_image), 16, generator=torch.Generator().manual_seed(0))
+    longer = settings.model_copy(update={"rdg_steps": 60, "rdg_lr": 0.01})
+    sigma = module.without_the_kl_term(longer, store, net, embedded)
+    assert abs(sigma[0.0] - 1) > 5 * abs(sigma[2.0] - 1)  # the term holds sigma near 1
+    assert module.least_squares(torch.tensor([1.0, 3.0]), 1.0) == 2
+    judge = backbone.freeze(backbone.StandIn(20, {}))
+    features = backbone.extract(judge, store.images, 32)
+    table = module.with_least_squares(settings, store, net, embedded, evaluate.Judges(judge, judge, judge, features, features))
+    assert list(table.index) == ["cross-entropy", "least squares"] and table.FID.nunique() == 2 and table.notna().all(axis=None)
 
 
 def test_analysis():
@@ -96,6 +113,11 @@ def test_analysis():
     p = torch.as_tensor(np.eye(4)[labels] * 0.9 + 0.025)
     by_class, shuffled = module.score_by_order(p, labels, 4)
     assert by_class == pytest.approx(1) and shuffled > 1.5  # one class a split: no diversity
+    unit = torch.nn.functional.normalize(features.float(), dim=1)
+    given = unit[:20], labels[:20], unit[20:], labels[20:]
+    assert module.euclidean_map(*given) == pytest.approx(metrics.mean_average_precision(*given))
+    stretched = unit[20:] * torch.linspace(1, 9, 20)[:, None]
+    assert module.euclidean_map(unit[:20], labels[:20], stretched, labels[20:]) != pytest.approx(module.euclidean_map(*given))
 
 
 def test_tables_and_figures(store, settings):
@@ -103,6 +125,8 @@ def test_tables_and_figures(store, settings):
     common, noise = rng.normal(scale=5, size=(2, 6))
     paired, alone = module.paired_or_not(common + 0.1 * noise, common)
     assert paired < alone / 4
+    paired, alone = module.paired_or_not(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 1.0]))  # nothing shared, three seeds
+    assert paired > alone
     assert module.seeds_needed(1.0, 100.0) == 2
     few = module.seeds_needed(3.0, 2.0)
     assert 4 < few < 20 and module.seeds_needed(3.0, 1.0) > few
@@ -111,5 +135,5 @@ def test_tables_and_figures(store, settings):
     generator = Generator(16, 8, 4, 8, 3, 8).eval()
     table = module.confused_values(settings, store, generator, lambda texts, mels: torch.randn(len(texts), 16), evaluator)
     assert list(table.columns) == values["colour"] and np.allclose(table.sum(axis=1), 100)
-    between = module.between_sentences(torch.tensor([[3.0, 0.0], [0.0, 3.0]]))
-    assert torch.allclose(between, torch.tensor([[1.0, 1.0]]) * 3 / math.sqrt(2))
+    between = module.between_sentences(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 3)
+    assert torch.allclose(between, torch.tensor([[1.0, 0.0], [math.sqrt(0.5)] * 2, [0.0, 1.0]]))

@@ -1,7 +1,10 @@
 """Networks that are ready: how they are packed, what loads them in place of a training, and what is made of a sentence."""
 
+import datetime
+import io
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +32,7 @@ from s2igan import (
     study,
 )  # fmt: skip
 from s2igan.__main__ import main
-from s2igan.settings import of_stage, resolve, run_dir, store_dir
+from s2igan.settings import EMBEDDED, of_stage, resolve, run_dir, store_dir
 
 ROOT = Path(__file__).resolve().parents[1]
 SENTENCE = "a flower with five blue petals"
@@ -70,9 +73,9 @@ def finished(tmp_path_factory, drawn):
             save_file({"speech": heard, "mean": mean, "deviation": deviation}, folder / "embeddings.safetensors")
             rows = sen.evaluate_sen(net, store, features["backbone"], heard)
         else:
-            generator, conditions = rdg_training.make_generator(own, 32), torch.randn(len(store.caption_image), 32)
+            generator, embedded_captions = rdg_training.make_generator(own, 32), torch.randn(len(store.caption_image), 32)
             save_file(generator.state_dict(), folder / "weights.safetensors")
-            rows = evaluate.evaluate_rdg(generator, store, conditions, judges, own)
+            rows = evaluate.evaluate_rdg(generator, store, embedded_captions, judges, own)
         runs.write_metrics(folder, rows, own, stage)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -154,14 +157,34 @@ def test_packed_networks_do_what_the_trained_ones_do(finished, painter):
     a, b = trained.say(SENTENCE), painter.say(SENTENCE)
     assert float(a.vector @ b.vector) > 0.999
     assert torch.allclose(trained.novelty.scores, painter.novelty.scores, atol=1e-3) and trained.values == painter.values
-    images = [np.stack(p.paint(a.condition, 3)[-1:]).astype(float) for p in (trained, painter)]
+    images = [np.stack(p.paint(a.embedding, 3)[-1:]).astype(float) for p in (trained, painter)]
     assert images[0].std() > 5 and np.abs(images[0] - images[1]).mean() < 3  # of 255
     assert torch.allclose(trained.gallery(2).vectors, painter.gallery(2).vectors, atol=0.02)
 
 
-def test_kept_weights_are_small():
+def test_kept_weights_are_small_and_each_has_its_card():
     kept = ROOT / "results/reference/weights"
     assert sum(path.stat().st_size for path in kept.rglob("*") if path.is_file()) < 15e6
+    assert {path.name for path in kept.iterdir()} == set(EMBEDDED)
+    for dataset in EMBEDDED:
+        assert {path.stem for path in (kept / dataset).glob("*.safetensors")} == set(pretrained.NETWORKS)
+        for name in pretrained.NETWORKS:
+            said, about = (kept / dataset / f"{name}.md").read_text(), pretrained.read(kept / dataset / f"{name}.safetensors")[1]
+            assert about["dataset"] == dataset and f"commit {about['commit'][:12]}" in said and pretrained.LICENCE in said
+
+
+def test_kept_weights_hear_and_paint():
+    painter = speaking.load(ROOT / "results/reference/weights/mini-flowers")
+    gallery = painter.gallery(2)
+    for colour, text in (("blue", SENTENCE), ("yellow", "a yellow flower with eight petals"), ("maroon", "five maroon petals")):
+        started = time.perf_counter()
+        heard = painter.say(text)
+        made = [painter.paint(heard.embedding, seed)[-1] for seed in range(5)]
+        assert time.perf_counter() - started < 2  # seconds from a sentence to images
+        assert not heard.outside
+        assert sum(seen["colour"] == colour for seen in painter.seen(made)) >= 4
+        assert sum(f".{colour}-" in gallery.names[i] for i in gallery.nearest(heard, 2)) >= (colour != "yellow")  # no unseen kind is yellow
+    assert painter.say("the meeting starts at nine in the morning").outside
 
 
 def test_weights_refuses_what_is_not_there_and_keeps_what_was(project, capsys):
@@ -252,13 +275,13 @@ def test_real_images_are_drawn_as_the_store_has_them(finished, painter):
 
 def test_an_image_follows_from_sentence_and_seed_alone(painter):
     heard = painter.say(SENTENCE)
-    stages = painter.paint(heard.condition, 5)
+    stages = painter.paint(heard.embedding, 5)
     assert [image.shape for image in stages] == [(8, 8, 3), (16, 16, 3), (32, 32, 3)] and stages[0].dtype == np.uint8
-    assert all(np.array_equal(a, b) for a, b in zip(stages, painter.paint(painter.say(SENTENCE).condition, 5), strict=True))
-    assert not np.array_equal(stages[-1], painter.paint(heard.condition, 6)[-1])
+    assert all(np.array_equal(a, b) for a, b in zip(stages, painter.paint(painter.say(SENTENCE).embedding, 5), strict=True))
+    assert not np.array_equal(stages[-1], painter.paint(heard.embedding, 6)[-1])
     other = painter.say("a red flower")
     way = painter.between(heard, other, 5)
-    assert torch.allclose(way[0], heard.condition, atol=1e-4) and torch.allclose(way[-1], other.condition, atol=1e-4)
+    assert torch.allclose(way[0], heard.embedding, atol=1e-4) and torch.allclose(way[-1], other.embedding, atol=1e-4)
     assert np.allclose(heard.weights.sum(0), 1, atol=1e-4) and heard.choosiest(4).shape == (4, len(heard.attention))
 
 
@@ -320,7 +343,7 @@ def test_bad_input_to_speak_is_one_line(project, capsys, words, said):
     assert not Path("x.png").exists() and Path("song.png").read_bytes() == before
 
 
-def test_the_panel_hears_what_its_fields_say(painter):
+def test_the_panel_hears_what_its_fields_say(painter, monkeypatch):
     from s2igan import widgets
 
     panel = widgets.Panel(painter, painter.gallery(1), SENTENCE, count=2)
@@ -333,6 +356,19 @@ def test_the_panel_hears_what_its_fields_say(painter):
     with pytest.raises(BadInput, match="nothing has been uploaded yet"):
         panel.heard()
     panel.show()  # says so below the fields, and does not stop the notebook
+    recording = io.BytesIO()
+    soundfile.write(recording, typed.waveform.numpy(), speech.SAMPLE_RATE, format="WAV", subtype="FLOAT")
+    panel.way.value = "typed"
+    content = memoryview(recording.getvalue())
+    uploaded = {"name": "mine.wav", "type": "audio/wav", "size": len(content), "content": content}
+    panel.upload.value = ({**uploaded, "last_modified": datetime.datetime.now(datetime.UTC)},)
+    assert panel.way.value == "uploaded"
+    heard = panel.heard()
+    assert heard.name == "mine.wav" and torch.allclose(heard.vector, typed.vector, atol=1e-3)
+    shown = []
+    monkeypatch.setattr(widgets, "display", shown.append)
+    panel.show()
+    assert [type(thing).__name__ for thing in shown] == ["Audio", "Figure", "Figure"]
 
 
 def test_typed_sentences_name_their_colour():

@@ -140,9 +140,16 @@ def _measure(part: Path, folders: dict[str, Path], store: Store) -> dict[str, di
     figures["s2igan"] = _beside(states["s2igan"][1], [row for row in rows if not row["metric"].startswith("attribute")])
     painter = speaking.load(part)
     if store.dataset == "mini-flowers":
-        both = [speaking.said_and_seen(p, sentences.TYPED, "colour", TYPED_NOISES) for p in (speaking.load(folders["sen"].parent), painter)]
+        trained = speaking.load(folders["sen"].parent)
+        both = [speaking.said_and_seen(p, sentences.TYPED, "colour", TYPED_NOISES) for p in (trained, painter)]
         said = f"petal colour of {len(sentences.TYPED)} typed sentences, {len(TYPED_NOISES)} images each"
         figures["s2igan"][said] = tuple(100 * float(right.mean()) for right in both)
+        both = [
+            [speaking.said_and_seen(p, sentences.TYPED, "colour", TYPED_NOISES, voice).mean() for voice in sentences.UNHEARD]
+            for p in (trained, painter)
+        ]
+        said = f"the same by {len(sentences.UNHEARD)} voices not trained on"
+        figures["s2igan"][said] = tuple(100 * float(np.mean(part)) for part in both)
     figures["sen"]["novelty"] = novelty_rates(painter, x[torch.as_tensor(test)])
     return figures
 
@@ -161,14 +168,16 @@ def novelty_rates(painter: speaking.Painter, unseen: Tensor) -> dict[str, tuple[
     (other,) = (name for name in EMBEDDED if name != own.dataset)
     rng = np.random.default_rng(0)
     foreign = [embedded.describe(other, attributes, rng) for attributes in embedded.choose_classes(other, 100, rng)]
-    outside = [painter.novelty.percent(float(score)) >= speaking.OUTSIDE for score in painter.novelty.score(unseen)]
-    rates = {"descriptions of unseen kinds": (len(outside), 100 * float(np.mean(outside)))}
+    outside = (painter.novelty.score(unseen) > painter.novelty.threshold).numpy()
+    rates = {"descriptions of unseen kinds": (len(outside), 100 * float(outside.mean()))}
 
     def rate(name: str, heard: list[speaking.Heard]) -> None:
         rates[name] = (len(heard), 100 * float(np.mean([one.outside for one in heard])))
 
     voices = own.data_voices
     rate("typed descriptions of flowers", [painter.say(text) for _, text in sentences.TYPED])
+    for voice in sentences.UNHEARD:
+        rate(f"the same by {voice}, a voice not trained on", [painter.say(text, voice) for _, text in sentences.TYPED])
     rate(f"descriptions of {other}", [painter.say(text, voices[k % len(voices)]) for k, text in enumerate(foreign)])
     for name, (voice, texts) in sentences.STRANGE.items():
         rate(name, [painter.say(text, voice) for text in texts])
@@ -208,7 +217,8 @@ def _card(name: str, part: Path, folder: Path, store: Store, kept: dict[str, dic
     }
     lines = [f"# {about['network']}, {about['dataset']}", "", "| | |", "| --- | --- |"]
     lines += [f"| {key} | {value} |" for key, value in table.items()]
-    lines += ["", "On the unseen classes, as it was trained and as it is kept here, measured from this file"
+    where = "On the images of the unseen classes, which it was trained on" if name == "evaluator" else "On the unseen classes"
+    lines += ["", f"{where}, as it was trained and as it is kept here, measured from this file"
               + (" (with `backbone` as kept)" if name in ("sen", "sen-wo-ld", "text-encoder") else "")
               + (" (with `sen` as kept; judged by the evaluator as trained)" if name == "s2igan" else "") + ":", ""]  # fmt: skip
     lines += ["| metric | as trained | as kept |", "| --- | ---: | ---: |"]

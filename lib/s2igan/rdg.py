@@ -1,7 +1,7 @@
 """RDG, the relation-supervised densely-stacked generator (paper, section 2.2): generator, discriminators, relation supervisor.
 
-B batch, s pixels of a side, w width. Parameters are those of the named layers in torch's own shapes. Layers follow section 3 of
-the method notes; every convolution of G and D is without bias except the logits.
+B batch, s pixels of a side, w width. Parameters are those of the named layers in torch's own shapes. Layers as in the released
+code; every convolution of G and D is without bias except the logits.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# Voices of espeak-ng that no training heard. Like those that one did, they are synthetic: no human voice was measured here.
+UNHEARD = ("en-us+m1", "en-us+f1", "en-029", "en-gb-x-rp")
+
 # Fifty descriptions of flowers, each with the petal colour that it names: written before any network had heard one of them.
 TYPED: list[tuple[str, str]] = [
     ("blue", "a flower with five blue petals"),

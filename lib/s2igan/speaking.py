@@ -28,7 +28,7 @@ from s2igan.settings import EMBEDDED, RDG_SYSTEMS, SEN_SYSTEMS, Settings, resolv
 
 LONGEST = 60  # seconds of a recording that is listened to; a description takes some three
 OUTSIDE = 99.0  # percent of the held-out descriptions that lie nearer than a sentence from which on it counts as outside
-SHRINKAGE = 0.1  # of the correlations towards none
+SHRINKAGE = 0.1  # of the correlations towards none: enough that no direction counts for its emptiness, too little to blur the others
 
 
 # ---- is it anything the networks know? -------------------------------------------------------------------------------------------
@@ -52,8 +52,8 @@ class Novelty:
 
     @property
     def threshold(self) -> float:
-        """The score from which on a sentence counts as outside."""
-        return float(torch.quantile(self.scores, OUTSIDE / 100))
+        """The score beyond which a sentence counts as outside: that of a validation description than which `OUTSIDE` percent lie nearer."""
+        return float(torch.quantile(self.scores, OUTSIDE / 100, interpolation="higher"))
 
 
 def measure_novelty(x: Tensor, train: np.ndarray, validation: np.ndarray) -> Novelty:
@@ -81,9 +81,10 @@ class Heard:
     mel: Tensor  # [T, 40]
     weights: np.ndarray  # attention, for each feature a softmax over time, [T', D]
     vector: Tensor  # unit vector in the space that speech and images share, [D]
-    condition: Tensor  # the same as the generator takes it, [D]
+    embedding: Tensor  # the same as the generator takes it: standardised, unless `rdg_standardise` is off, [D]
     novelty: float  # see Novelty.score
     percent: float  # of the validation descriptions that lie nearer
+    outside: bool  # whether the novelty is above the threshold: outside of what the networks know
 
     @property
     def attention(self) -> np.ndarray:
@@ -94,11 +95,6 @@ class Heard:
         """The attention of the features that dwell most on a single moment, in the order of these moments, [count, T']."""
         sharp = np.argsort(-self.weights.max(0), kind="stable")[:count]
         return self.weights.T[sharp[np.argsort(self.weights[:, sharp].argmax(0), kind="stable")]]
-
-    @property
-    def outside(self) -> bool:
-        """Whether it lies outside of what the networks know."""
-        return self.percent >= OUTSIDE
 
 
 @dataclass(frozen=True)
@@ -141,8 +137,9 @@ class Painter:
         vector = F.normalize((weights * states).sum(1), dim=1)[0]
         x = (vector - self.mean) / self.deviation
         score = float(self.novelty.score(x[None]))
-        condition = x if self.settings.rdg_standardise else vector
-        return Heard(name, waveform, mel, weights[0].numpy(), vector, condition, score, self.novelty.percent(score))
+        embedding = x if self.settings.rdg_standardise else vector
+        percent, outside = self.novelty.percent(score), score > self.novelty.threshold
+        return Heard(name, waveform, mel, weights[0].numpy(), vector, embedding, score, percent, outside)
 
     def say(self, text: str, voice: str = "") -> Heard:
         """A sentence spoken by `voice`, by default the first that the networks learned from, at the pace that they learned from.
@@ -153,13 +150,14 @@ class Painter:
         voice = voice or own.data_voices[0]
         return self.hear(speech.speak([text], voice, "espeak", own.data_words_per_minute)[0], " ".join(text.split()))
 
-    def paint(self, condition: Tensor, seed: int = 0) -> list[np.ndarray]:
-        """One image for a condition [D] at every stage, small to large, [s, s, 3] uint8. The noise follows from `seed` alone, so that other
-        conditions with the same seed differ in what was said alone."""
-        return [stage[0] for stage in next(evaluate.generate(self.generator, condition[None], seed, all_scales=True))]
+    def paint(self, embedding: Tensor, seed: int = 0) -> list[np.ndarray]:
+        """One image for an embedding [D] at every stage, small to large, [s, s, 3] uint8. The noise follows from `seed` alone, so that
+        images of other embeddings with the same seed differ in what was said alone."""
+        return [stage[0] for stage in next(evaluate.generate(self.generator, embedding[None], seed, all_scales=True))]
 
     def between(self, a: Heard, b: Heard, count: int = 7) -> list[Tensor]:
-        """Conditions on the way from one sentence to another, both ends included: embeddings mixed and brought back to length one."""
+        """Embeddings, as `paint` takes them, on the way from one sentence to another, both ends included: unit vectors mixed and
+        brought back to length one."""
         mixed = [F.normalize((1 - t) * a.vector + t * b.vector, dim=0) for t in np.linspace(0, 1, count).tolist()]
         return [(vector - self.mean) / self.deviation if self.settings.rdg_standardise else vector for vector in mixed]
 
@@ -270,17 +268,17 @@ def _painter(
 
     encoder = SpeechEncoder(40, own.sen_conv_channels, own.sen_gru_size, own.sen_attention_size)
     images = ImageEncoder(backbone, 2 * own.sen_gru_size)
-    painter = make_generator(own, 2 * own.sen_gru_size)
+    net = make_generator(own, 2 * own.sen_gru_size)
     try:
         encoder.load_state_dict(part("caption_encoder."))
         images.linear.load_state_dict(part("images.linear."))
-        painter.load_state_dict(generator)
+        net.load_state_dict(generator)
     except RuntimeError:
         raise BadInput(f"the weights of {name} do not fit each other: make them anew") from None
-    for network in (encoder, images, painter):
+    for network in (encoder, images, net):
         network.eval().requires_grad_(False)
-    painter.to(memory_format=torch.channels_last)
-    return Painter(name, own, encoder, *standard, images, painter, evaluator, values, novelty, root)
+    net.to(memory_format=torch.channels_last)
+    return Painter(name, own, encoder, *standard, images, net, evaluator, values, novelty, root)
 
 
 # ---- how well it works -----------------------------------------------------------------------------------------------------------
@@ -291,7 +289,7 @@ def said_and_seen(painter: Painter, sentences: list[tuple[str, str]], attribute:
     right = np.zeros((len(sentences), len(seeds)), bool)
     for row, (value, text) in enumerate(sentences):
         heard = painter.say(text, voice)
-        images = [painter.paint(heard.condition, seed)[-1] for seed in seeds]
+        images = [painter.paint(heard.embedding, seed)[-1] for seed in seeds]
         right[row] = [seen.get(attribute) == value for seen in painter.seen(images)]
     return right
 
@@ -320,7 +318,7 @@ def speak(
     by = "" if audio else f" ({voice or painter.settings.data_voices[0]})"
     print(f"heard {len(heard.waveform) / speech.SAMPLE_RATE:.1f} s: “{heard.name}”{by}")
     print(verdict(heard, painter.novelty))
-    made = [painter.paint(heard.condition, seed + k) for k in range(count)]
+    made = [painter.paint(heard.embedding, seed + k) for k in range(count)]
     seconds = time.perf_counter() - started
     side = max(256, made[0][-1].shape[0])
     rows = [[figures.enlarged(images[stage], side) for images in made] for stage in range(0 if stages else len(made[0]) - 1, len(made[0]))]

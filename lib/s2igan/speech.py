@@ -71,7 +71,8 @@ def log_mel(waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
 
     `waveform` (n,) is mono in [-1, 1]; a rate other than 22,050 Hz is resampled first. Computed in double precision: power STFT
     (551-sample periodic Hann window, hop 220, centred, reflect padding), 40 Slaney bands, ln(mel + 1e-6), then
-    (x - mean) / (std + 1e-16) over time. Source: method notes, section 1.
+    (x - mean) / (std + 1e-16) over time. Source: released code, but for the filters, whose
+    bins lie where they belong (README, "What differs from the authors' code").
     Raises BadInput for audio that is empty, not finite, silent, or shorter than the 16 frames (150 ms) that the encoder needs.
     """
     samples = _at_22050(waveform, sample_rate, "the audio").numpy().astype(np.float64)

@@ -16,7 +16,7 @@ import traitlets
 from IPython.display import Audio, display
 from matplotlib import pyplot
 
-from s2igan import BadInput, figures, speech
+from s2igan import BadInput, figures, sentences, speech
 from s2igan.speaking import Gallery, Heard, Painter, verdict
 
 WAYS = ("typed", "uploaded", "recorded")
@@ -78,7 +78,7 @@ class Panel(ipywidgets.VBox):
         wide = ipywidgets.Layout(width="95%")
         self.text = ipywidgets.Text(text, description="say", layout=wide)
         # The first ones are those that the networks learned from; the others they never heard.
-        voices = list(dict.fromkeys((*painter.settings.data_voices, "en-us+m1", "en-us+f1", "en-029", "en-gb-x-rp")))
+        voices = list(dict.fromkeys((*painter.settings.data_voices, *sentences.UNHEARD)))
         self.voice = ipywidgets.Dropdown(options=voices, description="voice")
         self.upload = ipywidgets.FileUpload(accept=".wav,.flac,.ogg", description="upload")
         self.recorder = Recorder()
@@ -119,7 +119,7 @@ class Panel(ipywidgets.VBox):
             print(verdict(heard, self.painter.novelty))
             display(Audio(heard.waveform.numpy(), rate=speech.SAMPLE_RATE))
             real = [self.gallery.images[i] for i in self.gallery.nearest(heard, self.count)]
-            made = [self.painter.paint(heard.condition, seed)[-1] for seed in range(self.count)]
+            made = [self.painter.paint(heard.embedding, seed)[-1] for seed in range(self.count)]
             for figure in (figures.attention(heard.mel.numpy(), heard.attention, heard.name),
                            figures.contact_sheet([made, real], ["painted", "nearest real images"])):  # fmt: skip
                 display(figure)

@@ -18,7 +18,7 @@ def what_is_named(store: Store) -> pd.Series:
 
 
 def effect_of_volume(waveform: Tensor) -> tuple[float, float]:
-    """2. Half the volume: by how much do features move at most, as they are, and without mean and deviation over time?
+    """2. Half the volume: by how much do features move (their median), as they are, and without mean and deviation over time?
 
     Half the amplitude is a quarter of the power: every logarithm moves by ln 4 = 1.386, which the mean over time takes out again. What is
     left comes from the 1e-6 in the logarithm, where a band is all but silent.
@@ -45,10 +45,23 @@ def chance_by_classes(store: Store, features: Tensor) -> pd.Series:
 
 
 def speech_in_noise(waveform: Tensor, decibels: tuple[float, ...] = (30.0, 20.0, 10.0, 0.0)) -> pd.Series:
-    """4. (a change: `data_noise_db`) How much of the log-mel is left in noise? Its correlation with that of the clean voice."""
+    """4. How much of the log-mel is left in noise? Its correlation with that of the clean voice."""
     clean = speech.log_mel(waveform).flatten()
     heard = {level: speech.log_mel(speech.with_noise(waveform, level, seed=0)).flatten() for level in decibels}
     return pd.Series({level: float(torch.corrcoef(torch.stack([clean, mel]))[0, 1]) for level, mel in heard.items()}, name="correlation")
+
+
+def masked(mel: Tensor, seed: tuple[int, ...], frames: int = 40, bands: int = 8) -> Tensor:
+    """5. (a change in the code) A log-mel [T, 40] with up to `frames` frames and up to `bands` bands blanked, each a single stretch.
+
+    The mean of every band is 0, so 0 is the blank that tells least. The stretches follow from `seed`, such as (the run's seed, the step,
+    the row), and from nothing that a resumed training would not know: a generator that lives on from step to step would be lost with it.
+    """
+    rng, result = np.random.default_rng(seed), mel.clone()
+    for axis, most in enumerate((frames, bands)):
+        length = int(rng.integers(0, min(most, mel.shape[axis] - 1) + 1))
+        result.narrow(axis, int(rng.integers(0, mel.shape[axis] - length + 1)), length).zero_()
+    return result
 
 
 if __name__ == "__main__":
@@ -59,4 +72,7 @@ if __name__ == "__main__":
     print(what_is_named(study.store).round(2), end="\n\n")
     print("features move by {:.3f} as they are, by {:.3f} without mean and deviation\n".format(*effect_of_volume(waveform)))
     print(chance_by_classes(study.store, study.features["evaluator"]).round(2), end="\n\n")
-    print(speech_in_noise(waveform).round(2))
+    print(speech_in_noise(waveform).round(2), end="\n\n")
+    mel = speech.log_mel(waveform)
+    shares = [float((masked(mel, (0, step, 0)) == 0).float().mean()) for step in range(5)]
+    print("masked in five steps:", ", ".join(f"{share:.0%}" for share in shares))
