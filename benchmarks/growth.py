@@ -1,7 +1,7 @@
 """How times grow with the size of the work, and where they stop being linear: `python benchmarks/bench.py GROWTH=1`.
 
-Step time of preset mini against batch, image size and length of captions; time of a study against its runs and workers. Writes a
-figure of each and growth.json to results/reference/.
+Step time at the widths of preset mini against batch, image size (two stages) and length of captions; time of a study's runs, a process
+each without their notebooks, against their number and the workers. Writes a figure of each and growth.json to results/reference/.
 """
 
 from __future__ import annotations
@@ -74,16 +74,18 @@ def linear_stretch(points: Points, tolerance: float = 0.15) -> tuple[float, floa
 
 
 def draw(path: Path, label: str, curves: dict[str, Points]) -> None:
-    """Time against size, both logarithmic; dashed: in proportion to the largest size."""
+    """Time against size, both logarithmic; dashed: in proportion to the largest size; shaded: where the first curve grows in proportion."""
     figure, axis = plt.subplots(figsize=(5, 3.6))
-    for name, points in curves.items():
+    for (name, points), marker in zip(curves.items(), "os^v", strict=False):
         n, t = zip(*points, strict=True)
-        (line,) = axis.loglog(n, t, marker="o", label=name)
+        (line,) = axis.loglog(n, t, marker=marker, label=name)
         axis.loglog(n, [t[-1] * size / n[-1] for size in n], linestyle="--", linewidth=1, color=line.get_color())
+    if stretch := linear_stretch(next(iter(curves.values()))):
+        axis.axvspan(*stretch, color="0.9", zorder=0)
     ticks = sorted({size for points in curves.values() for size, _ in points})
     axis.set_xticks(ticks, [f"{size:g}" for size in ticks])
     axis.minorticks_off()
-    axis.set(xlabel=label, ylabel="seconds", title="dashed: in proportion")
+    axis.set(xlabel=label, ylabel="seconds", title="dashed: in proportion; shaded: where it is")
     if len(curves) > 1:
         axis.legend()
     with runs.replacing(path) as temporary:
