@@ -50,7 +50,9 @@ def wrong_that_is_right(store: Store, draws: int = 20_000) -> tuple[float, float
     return float((real == wrong).mean()), float((share**2).sum())
 
 
-def without_the_kl_term(settings: Settings, store: Store, net: SEN, speech: Tensor, weights: tuple[float, ...] = (0.0, 2.0)) -> pd.DataFrame:
+def without_the_kl_term(
+    settings: Settings, store: Store, net: SEN, speech: Tensor, weights: tuple[float, ...] = (0.0, 2.0)
+) -> pd.DataFrame:
     """4. What becomes of mu and sigma when nothing holds the condition near N(0, I)? Over the descriptions of unseen classes, after the
     same steps: what the sentence contributes, the root mean square of mu, is what the term holds down. Sigma need not become small without
     it: what counts is how large mu is beside it, and mu can grow."""
