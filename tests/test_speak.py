@@ -175,15 +175,15 @@ def test_kept_weights_are_small_and_each_has_its_card():
 
 def test_kept_weights_hear_and_paint():
     painter = speaking.load(ROOT / "results/reference/weights/mini-flowers")
+    started = time.perf_counter()
+    heard = painter.say(SENTENCE)
+    made = [painter.paint(heard.embedding, seed)[-1] for seed in range(5)]
+    assert time.perf_counter() - started < 2  # seconds from a sentence to images
+    assert not heard.outside and all(seen["colour"] == "blue" for seen in painter.seen(made))
     gallery = painter.gallery(2)
-    for colour, text in (("blue", SENTENCE), ("yellow", "a yellow flower with eight petals"), ("maroon", "five maroon petals")):
-        started = time.perf_counter()
-        heard = painter.say(text)
-        made = [painter.paint(heard.embedding, seed)[-1] for seed in range(5)]
-        assert time.perf_counter() - started < 2  # seconds from a sentence to images
-        assert not heard.outside
-        assert sum(seen["colour"] == colour for seen in painter.seen(made)) >= 4
-        assert sum(f".{colour}-" in gallery.names[i] for i in gallery.nearest(heard, 2)) >= (colour != "yellow")  # no unseen kind is yellow
+    assert all("blue" in gallery.names[i] and "five" in gallery.names[i] for i in gallery.nearest(heard, 2))
+    right = speaking.said_and_seen(painter, sentences.TYPED, "colour", range(2))
+    assert right.mean() >= 0.85  # a guess: 0.11
     assert painter.say("the meeting starts at nine in the morning").outside
 
 
