@@ -312,7 +312,10 @@ def padded(mels: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
 
 
 def matching_loss(v: Tensor, a: Tensor, labels: Tensor, scale: float) -> Tensor:
-    """Each image among all descriptions that are not another one of its class, and the reverse."""
+    """Each image among all descriptions that are not another one of its class, and the reverse (paper, section 2.1).
+
+    Args: v, a: [B, D]; labels: [B]. Returns: a scalar.
+    """
     cosines = scale * (v @ a.T) / (v.norm(dim=1)[:, None] * a.norm(dim=1)[None])  # (B, B)
     neither = (labels[:, None] == labels[None]) & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     table = cosines.masked_fill(neither, float("-inf"))

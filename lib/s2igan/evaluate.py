@@ -75,9 +75,9 @@ def generate(
     """
     generator.eval()
     device = next(generator.parameters()).device
-    # The folded form pays from 64 pixels on; 32 it draws no faster (benchmarks/README.md).
+    # Folding pays from 64 pixels on, where many images share it; 32 pixels it draws no faster (benchmarks/README.md).
     size = 4 * 2 ** (len(generator.first.ups) + len(generator.next))
-    draw = ForGeneration(generator) if size >= 64 else generator
+    draw = ForGeneration(generator) if size >= 64 and len(speech) > batch else generator
     random = torch.Generator().manual_seed(seed)
     noise = torch.randn(len(speech), generator.noise_size, generator=random)
     eps = torch.randn(len(speech), generator.condition_size, generator=random)

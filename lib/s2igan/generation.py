@@ -1,7 +1,7 @@
 """A finished generator in the form that draws fastest: the same images from fewer products and fewer passes over memory.
 
 For evaluation and demonstrations alone: it has no gradients, and the statistics of its BatchNorms are those of the generator it was made
-from. `evaluate.generate` draws with it where images are of 64 pixels or more.
+from. `evaluate.generate` draws with it where images are of 64 pixels or more, and more than a batch.
 """
 
 from __future__ import annotations

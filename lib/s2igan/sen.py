@@ -1,7 +1,7 @@
 """SEN, the speech embedding network (paper, section 2.1): a speech encoder (SED) and an image encoder (IED) that share a space.
 
-B batch, T frames of log-mel, T' frames after the convolutions, D embedding size. Sizes and
-schedule: the paper where it states them, else the released code.
+B batch, T frames of log-mel, T' frames after the convolutions, D embedding size. Sizes and schedule: the paper where it states them,
+else the released code.
 """
 
 from __future__ import annotations

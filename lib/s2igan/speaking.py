@@ -28,7 +28,7 @@ from s2igan.settings import EMBEDDED, RDG_SYSTEMS, SEN_SYSTEMS, Settings, resolv
 
 LONGEST = 60  # seconds of a recording that is listened to; a description takes some three
 OUTSIDE = 99.0  # percent of the held-out descriptions that lie nearer than a sentence from which on it counts as outside
-SHRINKAGE = 0.1  # of the correlations towards none: enough that no direction counts for its emptiness, too little to blur the others
+SHRINKAGE = 0.1  # of the correlations towards none
 
 
 # ---- is it anything the networks know? -------------------------------------------------------------------------------------------
