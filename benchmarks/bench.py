@@ -92,6 +92,7 @@ def in_turn(sides: dict[str, Repetition], repeats: int, device: torch.device) ->
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(repeats):
         for side, repetition in sides.items():
+            time.sleep(0.2)  # threads of the side before (numpy's BLAS) look for more work a while, on a core of their own
             seconds[side].append(timed(repetition, device))
     return {side: statistics.median(values) for side, values in seconds.items()}
 

@@ -81,8 +81,9 @@ def log_mel(waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
     padded = np.pad(samples, (N_FFT // 2, N_FFT // 2 + 1), mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]  # (T, 551)
     bands = []
-    for start in range(0, len(frames), 64):  # a few at a time stay in the cache
-        spectrum = scipy.fft.rfft(frames[start : start + 64] * _hann())  # (64, 276); at this odd length faster than torch.stft
+    # At most 256 at a time, which stay in the cache; with many small parts the threads of `log_mels` would wait for one another.
+    for part in np.array_split(frames, math.ceil(len(frames) / 256)):
+        spectrum = scipy.fft.rfft(part * _hann())  # (256, 276); at this odd length faster than torch.stft
         bands.append(_mel_bank() @ (spectrum.real**2 + spectrum.imag**2).T)
     mel = np.log(np.concatenate(bands, axis=1) + 1e-6)  # (40, T)
     mel = (mel - mel.mean(1, keepdims=True)) / (mel.std(1, keepdims=True) + 1e-16)
@@ -109,19 +110,20 @@ def _at_22050(waveform: Tensor, sample_rate: int, name: str) -> Tensor:
         raise BadInput(f"{name} has a sample rate of {sample_rate} Hz: it must be positive")
     if waveform.numel() == 0:
         raise BadInput(f"{name} is empty: it has no samples")
-    if not torch.isfinite(waveform).all():
+    waveform = waveform.float()
+    if not np.isfinite(waveform.numpy()).all():  # numpy's: `log_mels` calls this on several threads, and torch would start its own in each
         raise BadInput(f"{name} has samples that are not finite numbers")
     milliseconds = waveform.numel() * 1000 / sample_rate
     shortest = math.ceil(MIN_SAMPLES * 1000 / SAMPLE_RATE)
     if sample_rate != SAMPLE_RATE:
         import torchaudio  # costs a second: only where it is needed
 
-        waveform = torchaudio.functional.resample(waveform.float(), sample_rate, SAMPLE_RATE)
+        waveform = torchaudio.functional.resample(waveform, sample_rate, SAMPLE_RATE)
     if waveform.numel() < MIN_SAMPLES:
         raise BadInput(f"{name} is too short: {milliseconds:.0f} ms, and the speech encoder needs at least {shortest} ms")
-    if waveform.max() - waveform.min() < SILENCE:
+    if np.ptp(waveform.numpy()) < SILENCE:
         raise BadInput(f"{name} is silent: its loudest sample differs from its quietest by less than {SILENCE}")
-    return waveform.float()
+    return waveform
 
 
 def read_audio(path: str | Path) -> Tensor:
