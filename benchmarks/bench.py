@@ -1,6 +1,6 @@
 """Times the library against the plain writing of the same steps (plain.py), after showing that both give the same. Medians, in turn.
 
-    python benchmarks/bench.py                     every row; a table, and results/reference/benchmarks.json
+    python benchmarks/bench.py                     every row; a table, and results/reference/benchmarks.json and .md
     python benchmarks/bench.py QUICK=1             smaller sizes, two minutes, printed only
     python benchmarks/bench.py rdg-step mAP        these rows alone; a row of the file is replaced by a row of the same name and device
     python benchmarks/bench.py generation cuda     on the GPU
@@ -88,12 +88,18 @@ def timed(repetition: Callable[[], Any], device: torch.device) -> float:
 
 
 def in_turn(sides: dict[str, Repetition], repeats: int, device: torch.device) -> dict[str, float]:
-    """Median seconds of each side; one repetition of each after the other, so that what the machine does besides meets all alike."""
+    """Median seconds of each side; one repetition of each after the other, so that what the machine does besides meets all alike.
+
+    Threads of the side before (numpy's BLAS) look for more work a while, on a core of their own: a pause lets them fall asleep. From it
+    the machine wakes slowly, so that a side of less than a second is run once more, uncounted, before each repetition.
+    """
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(repeats):
         for side, repetition in sides.items():
-            time.sleep(0.2)  # threads of the side before (numpy's BLAS) look for more work a while, on a core of their own
-            seconds[side].append(timed(repetition, device))
+            time.sleep(0.2)
+            if (took := timed(repetition, device)) < 1:
+                took = timed(repetition, device)
+            seconds[side].append(took)
     return {side: statistics.median(values) for side, values in seconds.items()}
 
 
@@ -282,14 +288,28 @@ def machine(device: torch.device, peaks: dict[str, float]) -> dict[str, Any]:
 
 
 def keep(path: Path, rows: list[dict[str, Any]], where: dict[str, Any], sizes: Sizes) -> None:
-    """Writes the results, whole or not at all; rows of another name or device stay."""
+    """Writes the results and the table of them, each whole or not at all; rows of another name or device stay."""
     before = json.loads(path.read_text()) if path.is_file() else {"machines": {}, "rows": []}
     mine = {(row["name"], row["device"]) for row in rows}
     others = [row for row in before["rows"] if (row["name"], row["device"]) not in mine]
     about = {name: where[name] for name in ("threads", "commit", "date")} | {"repeats": sizes.repeats, "batch": sizes.batch}
     rows = [{**row, **about} for row in rows]  # a later call may measure other rows otherwise
     machines = {**before["machines"], where["device"]: {**where, "sizes": dataclasses.asdict(sizes)}}
-    runs.write_json(path, {"machines": machines, "rows": others + rows})
+    order = [*(row.name for row in ROWS), "log-mel librosa", "loader", "workers", "study"]
+    rows = sorted(others + rows, key=lambda row: max((i for i, name in enumerate(order) if row["name"].startswith(name)), default=-1))
+    runs.write_json(path, {"machines": machines, "rows": rows})
+    with runs.replacing(path.with_suffix(".md")) as temporary:
+        temporary.write_text(page(machines, rows))
+
+
+def page(machines: dict[str, dict[str, Any]], rows: list[dict[str, Any]]) -> str:
+    """The table of each device, under a line that says what it is."""
+    parts = []
+    for device, about in machines.items():
+        here = [row for row in rows if row["device"] == device]
+        peak = " and ".join(f"{value:,} GFLOP/s in {name}" for name, value in about["gemm_peak_gflops"].items())
+        parts.append(f"{device}, {about['cores']} cores, torch {about['torch']}; best matrix product {peak}.\n\n{table(here)}\n")
+    return "\n".join(parts)
 
 
 def read_words(words: list[str]) -> tuple[dict[str, str], list[str]]:

@@ -36,15 +36,15 @@ def mean_average_precision(
     Returns: the mean over the queries with at least one positive, in 0 .. 1.
     Raises: BadInput when no query has a positive in the gallery.
     """
-    queries, gallery = F.normalize(_float_tensor(queries), dim=1), _float_tensor(gallery)
+    queries, gallery = _float_tensor(queries), _float_tensor(gallery)
     lengths = torch.linalg.vector_norm(gallery, dim=1).clamp_min(1e-12)  # (G,); products are divided by them: no second gallery in memory
     query_labels, gallery_labels = np.asarray(torch.as_tensor(query_labels).cpu()), np.asarray(torch.as_tensor(gallery_labels).cpu())
     positives_of = {label: np.flatnonzero(gallery_labels == label) for label in np.unique(query_labels)}
     total, count = 0.0, 0
-    # Blocks of queries bound the memory: a block of similarities holds at most some four million values.
-    block = max(1, 4_000_000 // max(1, len(gallery)))
+    # Blocks of queries bound the memory: a block of similarities holds at most some two million values.
+    block = max(1, 2_000_000 // max(1, len(gallery)))
     for start in range(0, len(queries), block):
-        similarity = (queries[start : start + block] @ gallery.T).div_(lengths).numpy()  # (b, G)
+        similarity = (F.normalize(queries[start : start + block], dim=1) @ gallery.T).div_(lengths).numpy()  # (b, G)
         for row, label in zip(similarity, query_labels[start : start + block], strict=True):
             positives = positives_of[label]
             if len(positives) == 0:
