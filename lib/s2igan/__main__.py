@@ -461,7 +461,10 @@ def snakemake(arguments: list[str], events: Events) -> int:
 
 
 class Memory(threading.Thread):
-    """Looks each second how many bytes this process and all below it hold together, and keeps the most; what they share counts for each."""
+    """Looks each second how many bytes this process and all below it hold together, and keeps the most.
+
+    What they share, such as torch's code, is counted once (Linux: proportional set size); elsewhere it counts for each of them.
+    """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -473,8 +476,9 @@ class Memory(threading.Thread):
         while True:
             total = 0
             for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    total += process.memory_info().rss
+                with contextlib.suppress(psutil.Error):
+                    held = process.memory_full_info()
+                    total += getattr(held, "pss", held.rss)
             self.peak = max(self.peak, total)
             time.sleep(1)
 
