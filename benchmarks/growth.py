@@ -94,7 +94,7 @@ def draw(path: Path, label: str, curves: dict[str, Points]) -> None:
 
 
 def main(
-    folder: Path, batches: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128), images: tuple[int, ...] = (16, 32, 64, 128),
+    folder: Path, batches: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 256, 512), images: tuple[int, ...] = (16, 32, 64, 128, 256),
     frames: tuple[int, ...] = (50, 100, 200, 400, 800, 1600), counts: tuple[int, ...] = (1, 2, 4), steps: int = 40,
 ) -> int:  # fmt: skip
     """Measures, draws and writes everything; returns the exit status 0."""
