@@ -7,7 +7,6 @@ each without their notebooks, against their number and the workers. Writes a fig
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import statistics
 import subprocess
@@ -60,21 +59,24 @@ def study_seconds(count: int, workers: int, steps: int) -> float:
     return time.perf_counter() - started
 
 
-def linear_stretch(points: Points, tolerance: float = 0.15) -> tuple[float, float] | None:
-    """The longest stretch of sizes along which time grows in proportion: exponents d log t / d log n of 1, give or take the tolerance."""
-    best, start = None, None
-    for (n0, t0), (n1, t1) in itertools.pairwise(points):
-        if abs(math.log(t1 / t0) / math.log(n1 / n0) - 1) <= tolerance:
-            start = n0 if start is None else start
-            if best is None or n1 / start > best[1] / best[0]:
-                best = (start, n1)
-        else:
-            start = None
+def linear_stretch(points: Points, tolerance: float = 0.2) -> tuple[float, float] | None:
+    """The longest stretch of three or more sizes along which time grows linearly: t = a + b n, with a share `a` that every step costs.
+
+    There each stretch between neighbours costs as much for each further unit of size as the whole one, give or take the tolerance.
+    """
+    def slope(i: int, j: int) -> float:
+        return (points[j][1] - points[i][1]) / (points[j][0] - points[i][0])
+
+    best = None
+    for i, j in itertools.combinations(range(len(points)), 2):
+        linear = slope(i, j) > 0 and all(abs(slope(k, k + 1) / slope(i, j) - 1) <= tolerance for k in range(i, j))
+        if j - i > 1 and linear and (best is None or points[j][0] / points[i][0] > best[1] / best[0]):
+            best = points[i][0], points[j][0]
     return best
 
 
 def draw(path: Path, label: str, curves: dict[str, Points]) -> None:
-    """Time against size, both logarithmic; dashed: in proportion to the largest size; shaded: where the first curve grows in proportion."""
+    """Time against size, both logarithmic; dashed: in proportion to the largest size; shaded: where the first curve is linear."""
     figure, axis = plt.subplots(figsize=(5, 3.6))
     for (name, points), marker in zip(curves.items(), "os^v", strict=False):
         n, t = zip(*points, strict=True)
@@ -85,7 +87,7 @@ def draw(path: Path, label: str, curves: dict[str, Points]) -> None:
     ticks = sorted({size for points in curves.values() for size, _ in points})
     axis.set_xticks(ticks, [f"{size:g}" for size in ticks])
     axis.minorticks_off()
-    axis.set(xlabel=label, ylabel="seconds", title="dashed: in proportion; shaded: where it is")
+    axis.set(xlabel=label, ylabel="seconds", title="dashed: in proportion to size; shaded: linear")
     if len(curves) > 1:
         axis.legend()
     with runs.replacing(path) as temporary:
@@ -124,7 +126,7 @@ def main(
         for curve, points in of.items():
             stretch = linear_stretch(points)
             found["curves"][f"{name}: {curve}"] = {"against": label, "points": points, "linear": stretch}
-            said = f"in proportion from {stretch[0]:g} to {stretch[1]:g}" if stretch else "nowhere in proportion"
+            said = f"linear from {stretch[0]:g} to {stretch[1]:g}" if stretch else "linear along no three sizes"
             print(f"{label}, {curve}: {said}, measured from {points[0][0]:g} to {points[-1][0]:g}")
     runs.write_json(folder / "growth.json", found)
     return 0
