@@ -139,12 +139,12 @@ def measure(row: Row, sizes: Sizes, device: torch.device, peaks: dict[str, float
     memory = {side: peak_memory(row.name, side, words) if words is not None else None for side in ("plain", *row.least)}
     found = []
     for side, least in row.least.items():
-        speed = gflop[side] / seconds[side]
+        speed, peak = gflop[side] / seconds[side], peaks["bf16" if side == "bf16" else "fp32"]
         found.append({
             "name": f"{row.name} {side}" if len(row.least) > 1 else row.name, "what": row.what, "plain": seconds["plain"],
             "ours": seconds[side], "ratio": seconds["plain"] / seconds[side], "at_least": least, "difference": differences[side],
             "gflop_plain": gflop["plain"], "gflop": gflop[side],
-            "gemm_fraction": speed / peaks["bf16" if side == "bf16" else "fp32"] if gflop[side] else None,
+            "gemm_peak": peak if gflop[side] else None, "gemm_fraction": speed / peak if gflop[side] else None,
             "memory_plain_gib": memory["plain"], "memory_gib": memory[side], "at_most_gib": row.at_most_gib,
             "device": runs.device_name(device),
         })  # fmt: skip
@@ -240,8 +240,8 @@ def default_study(folder: Path) -> list[dict[str, Any]]:
         {"name": "study-seconds", "what": "default study, wall time in seconds", "value": took["seconds"], "at_most": 600, "device": name},
         {"name": "study-overhead", "what": "of it, outside of every run: imports, kernels, Snakemake, in percent",
          "value": 100 * (1 - worked / took["seconds"]), "at_most": 10, "device": name},
-        {"name": "study-memory", "what": "of it, the memory of all processes together at most, in GiB", "value": took["peak_memory_gib"],
-         "at_most": 3, "device": name},
+        {"name": "study-memory", "what": "of it, the memory of all processes together at most, shared memory once, in GiB",
+         "value": took["peak_memory_gib"], "at_most": 3, "device": name},
     ]  # fmt: skip
 
 
@@ -303,12 +303,20 @@ def keep(path: Path, rows: list[dict[str, Any]], where: dict[str, Any], sizes: S
 
 
 def page(machines: dict[str, dict[str, Any]], rows: list[dict[str, Any]]) -> str:
-    """The table of each device, under a line that says what it is."""
+    """The table of each device, under lines that say what it is and how it was measured."""
     parts = []
     for device, about in machines.items():
         here = [row for row in rows if row["device"] == device]
-        peak = " and ".join(f"{value:,} GFLOP/s in {name}" for name, value in about["gemm_peak_gflops"].items())
-        parts.append(f"{device}, {about['cores']} cores, torch {about['torch']}; best matrix product {peak}.\n\n{table(here)}\n")
+        peaks: dict[str, list[float]] = {}
+        for row in here:
+            if row.get("gemm_peak"):
+                peaks.setdefault("bf16" if row["name"].endswith("bf16") else "fp32", []).append(row["gemm_peak"])
+        peak = " and ".join(f"{min(v):,.0f} to {max(v):,.0f} GFLOP/s in {name}" for name, v in sorted(peaks.items(), reverse=True))
+        said = {name: ", ".join(sorted({str(row[name]) for row in here})) for name in ("threads", "date", "repeats", "batch")}
+        parts.append(
+            f"{device}, {about['cores']} cores, {said['threads']} threads, torch {about['torch']}; measured {said['date']}, medians of "
+            f"{said['repeats']}, RDG steps at a batch of {said['batch']}. Best matrix product of the calls: {peak}.\n\n{table(here)}\n"
+        )
     return "\n".join(parts)
 
 

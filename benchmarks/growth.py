@@ -76,18 +76,19 @@ def linear_stretch(points: Points, tolerance: float = 0.2) -> tuple[float, float
 
 
 def draw(path: Path, label: str, curves: dict[str, Points]) -> None:
-    """Time against size, both logarithmic; dashed: in proportion to the largest size; shaded: where the first curve is linear."""
+    """Time against size, both logarithmic; dashed: in proportion to the largest size; shaded: where a single curve is linear."""
     figure, axis = plt.subplots(figsize=(5, 3.6))
     for (name, points), marker in zip(curves.items(), "os^v", strict=False):
         n, t = zip(*points, strict=True)
         (line,) = axis.loglog(n, t, marker=marker, label=name)
         axis.loglog(n, [t[-1] * size / n[-1] for size in n], linestyle="--", linewidth=1, color=line.get_color())
-    if stretch := linear_stretch(next(iter(curves.values()))):
+    stretch = linear_stretch(points) if len(curves) == 1 else None
+    if stretch:
         axis.axvspan(*stretch, color="0.9", zorder=0)
     ticks = sorted({size for points in curves.values() for size, _ in points})
     axis.set_xticks(ticks, [f"{size:g}" for size in ticks])
     axis.minorticks_off()
-    axis.set(xlabel=label, ylabel="seconds", title="dashed: in proportion to size; shaded: linear")
+    axis.set(xlabel=label, ylabel="seconds", title="dashed: in proportion to size" + ("; shaded: linear" if stretch else ""))
     if len(curves) > 1:
         axis.legend()
     with runs.replacing(path) as temporary:

@@ -95,8 +95,8 @@ def test_overhead_is_the_time_in_which_no_run_works(tmp_path, capsys):
 
 def test_the_file_keeps_rows_of_other_names_and_devices(tmp_path):
     path = tmp_path / "benchmarks.json"
-    row = {"name": "mAP", "what": "", "plain": 2.0, "ours": 1.0, "ratio": 2.0, "at_least": 2.0, "device": "a CPU"}
-    about = {"threads": 2, "cores": 2, "torch": "2.11", "gemm_peak_gflops": {"fp32": 1234}, "commit": "c", "date": "2026-01-01"}
+    row = {"name": "mAP", "what": "", "plain": 2.0, "ours": 1.0, "ratio": 2.0, "at_least": 2.0, "device": "a CPU", "gemm_peak": 1234.0}
+    about = {"threads": 2, "cores": 2, "torch": "2.11", "commit": "c", "date": "2026-01-01"}
     bench.keep(path, [row, {**row, "name": "other"}], {"device": "a CPU", **about}, TINY)
     bench.keep(path, [{**row, "device": "a GPU"}], {"device": "a GPU", **about}, TINY)
     bench.keep(path, [{**row, "ratio": 3.0}], {"device": "a CPU", **about}, TINY)
@@ -107,9 +107,26 @@ def test_the_file_keeps_rows_of_other_names_and_devices(tmp_path):
         ("mAP", "a CPU", 3.0), ("other", "a CPU", 2.0), ("mAP", "a GPU", 2.0)
     }  # fmt: skip
     assert "| mAP | 2 | 1 | 2.00 | 2 |" in bench.table([row])
-    _, cpu, gpu = path.with_suffix(".md").read_text().split("a ")  # the page: each device's line, and its rows below it
-    assert cpu.startswith("CPU, 2 cores, torch 2.11; best matrix product 1,234 GFLOP/s in fp32.") and "| mAP | 2 | 1 | 3.00 |" in cpu
-    assert cpu.index("| other |") < cpu.index("| mAP |") and gpu.startswith("GPU") and "| other |" not in gpu
+    cpu, gpu = path.with_suffix(".md").read_text().split("a GPU, ")  # the page: each device's line, and its rows below it
+    assert cpu.startswith("a CPU, 2 cores, 2 threads, torch 2.11; measured 2026-01-01, medians of 1, RDG steps at a batch of 4. ")
+    assert "Best matrix product of the calls: 1,234 to 1,234 GFLOP/s in fp32.\n" in cpu and "| mAP | 2 | 1 | 3.00 |" in cpu
+    assert cpu.index("| other |") < cpu.index("| mAP |") and "| mAP | 2 | 1 | 2.00 |" in gpu and "| other |" not in gpu
+
+
+def test_short_sides_are_run_once_more_uncounted(monkeypatch):
+    calls, took = {"plain": 0, "fp32": 0}, {"plain": iter([2.0, 4.0, 3.0]), "fp32": iter([0.9, 0.1, 0.9, 0.3, 0.9, 0.2])}
+
+    def side(name):
+        def repetition():
+            calls[name] += 1
+            return next(took[name])
+
+        return repetition
+
+    monkeypatch.setattr(bench, "timed", lambda repetition, device: repetition())
+    monkeypatch.setattr(bench.time, "sleep", lambda seconds: None)
+    assert bench.in_turn({name: side(name) for name in calls}, 3, torch.device("cpu")) == {"plain": 3.0, "fp32": 0.2}
+    assert calls == {"plain": 3, "fp32": 6}
 
 
 def test_words(monkeypatch):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import types
 from pathlib import Path
 
 import nbformat
@@ -19,7 +20,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 
 from s2igan import BadInput, runs, settings, study
-from s2igan.__main__ import main
+from s2igan.__main__ import held_by, main
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -209,6 +210,24 @@ def rewrite(notebook: Path, kind: str, text: str) -> None:
 
 SEN, RDG, ANALYSIS = "sen mini-flowers sen 0", "rdg mini-flowers s2igan 0", "analysis mini-flowers"
 TEXT = "text_encoder mini-flowers text-encoder 0"
+
+
+def test_memory_of_a_process_is_its_share_or_else_all_of_it():
+    class Process:
+        def __init__(self, full):
+            self.full = full
+
+        def memory_full_info(self):
+            if self.full is None:
+                raise psutil.AccessDenied()
+            return self.full
+
+        def memory_info(self):
+            return types.SimpleNamespace(rss=7)
+
+    assert held_by(Process(types.SimpleNamespace(rss=5, pss=3))) == 3
+    assert held_by(Process(types.SimpleNamespace(rss=5, uss=2))) == 5  # a system that knows no shares
+    assert held_by(Process(None)) == 7
 
 
 def test_first_run_shows_plain_lines_the_table_and_where_things_are(project):

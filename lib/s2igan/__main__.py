@@ -476,11 +476,19 @@ class Memory(threading.Thread):
         while True:
             total = 0
             for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
-                with contextlib.suppress(psutil.Error):
-                    held = process.memory_full_info()
-                    total += getattr(held, "pss", held.rss)
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    total += held_by(process)
             self.peak = max(self.peak, total)
             time.sleep(1)
+
+
+def held_by(process: psutil.Process) -> int:
+    """Bytes of one process: its proportional share where the system says it, else all that it has in memory."""
+    try:
+        held = process.memory_full_info()
+    except psutil.AccessDenied:
+        held = process.memory_info()
+    return getattr(held, "pss", held.rss)
 
 
 def print_summary(chosen: study.Study) -> None:
