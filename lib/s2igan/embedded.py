@@ -153,6 +153,9 @@ def _bird_sentences(words: dict[str, str], details: dict[str, str]) -> list[str]
     """Every way to say this; how many there are depends on which attributes are named, not on their values."""
     parts = [phrase.format(words[name]) for name, phrase in details.items()]
     size, body = words.get("size", ""), words.get("body", "")
+    if not parts:
+        ways = [f"{start} {size} {body} bird" for start in ("this is a", "there is a", "it is a", "here is a")]
+        return [_tidy(way) for way in (*ways, *([f"the bird is {size} and {body}"] if size and body else []))]
     ways = [f"{start} {size} {body} bird with {_listing(parts)}" for start in ("a", "this is a", "there is a")]
     ways += [f"{start} {size} {body} bird has {_listing(parts)}" for start in ("this", "the")]
     if body:
