@@ -69,7 +69,7 @@ def test_vaguer_captions_name_less_and_fewer_values_make_closer_classes(dataset:
     classes = choose_classes(dataset, 20, np.random.default_rng(0))
     counts = {}
     for naming in (1, 4):
-        captions = [describe(dataset, classes[i % 20], np.random.default_rng(i), naming=naming) for i in range(2000)]  # birds of a size alone too
+        captions = [describe(dataset, classes[i % 20], np.random.default_rng(i), naming=naming) for i in range(2000)]
         counts[naming] = np.mean([len(named(dataset, caption)) for caption in captions])
         assert all(5 <= len(caption.split()) <= 16 for caption in captions)
     assert counts[1] < counts[4] - 1.5
