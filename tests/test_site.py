@@ -265,7 +265,9 @@ def small(tmp_path_factory):
     for name in ("losses", "metrics"):
         shutil.copy(ROOT / "lib/s2igan" / f"{name}.py", root / "lib/s2igan")
     shutil.copytree(ROOT / "docs", root / "docs")
-    shutil.copytree(ROOT / "results/reference/tables", root / "results/reference/tables", ignore=shutil.ignore_patterns("*.ipynb"))
+    for part in ("tables", "distinctive"):
+        kept = f"results/reference/{part}"
+        shutil.copytree(ROOT / kept, root / kept, ignore=shutil.ignore_patterns("*.ipynb"))
     for path in (ROOT / "results/reference").glob("*.*"):
         shutil.copy(path, root / "results/reference")
     shutil.copy(ROOT / "README.md", root)
