@@ -82,7 +82,8 @@ def inception_score(probabilities: np.ndarray | Tensor, splits: int = 10) -> tup
         part = p[i * n // splits : (i + 1) * n // splits]
         # Plainly: mean_x sum_y p(y|x) (log p(y|x) - log p(y)). The mean over x of p(y|x) is p(y), so that the second term is one of p(y)
         # alone, and each probability's logarithm is taken once, in the precision given. A smallest positive value makes p log p the limit
-        # 0 where a probability is 0 (xlogy would too, at nine times the time). The mean over images is in double precision.
+        # 0 where a probability is 0 (xlogy would too, at nine times the time). p(y) is a mean in the precision given;
+        # the images' terms are averaged in double precision.
         p_y = part.mean(0).double()
         logarithms = torch.clamp(part, min=SMALLEST, out=scratch[: len(part)]).log_()
         kl = torch.linalg.vecdot(part, logarithms).double().mean() - torch.xlogy(p_y, p_y).sum()
