@@ -1,5 +1,5 @@
 # make study            the default study, on the flowers that are drawn and spoken here
-# make study DATASET=mini-birds RDG_STEPS=6000 PARAMS=my.yaml     any parameter of lib/s2igan/settings.py; LIST=1 only lists the runs, DRY=1 walks through them
+# make study DATASET=mini-birds RDG_STEPS=6000 PARAMS=my.yaml     any parameter of lib/s2igan/config/settings.py; LIST=1 only lists the runs, DRY=1 walks through them
 # make study-full       both embedded data sets, all systems, three seeds (narrow it: SEEDS=0 DATASETS=mini-birds)
 # make distinctive      when the distinctive loss helps SEN: with and without it on data harder in one way each
 # make test | lint      the tests | ruff

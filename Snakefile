@@ -1,6 +1,6 @@
 # The study as a graph of notebooks: data -> SEN -> RDG -> analysis. `make study` runs it here;
 # on a cluster: snakemake --profile profiles/slurm --config datasets=mini-birds,mini-flowers seeds=0,1,2
-# Any parameter of lib/s2igan/settings.py can stand after --config.
+# Any parameter of lib/s2igan/config/settings.py can stand after --config.
 #
 # Declared outputs are deleted before a job starts, so log.jsonl and checkpoints/, from which a stopped run goes on, are not
 # declared; executed notebooks are `log:`, which stays when a job fails.
@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 from s2igan import BadInput
-from s2igan import study as studies
-from s2igan.settings import RDG_SYSTEMS, SEN_SYSTEMS, of_stage, slug
+from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, notebook_parameters, of_stage, slug
+from s2igan.training.source_code import source_digest
+from s2igan.workflow import study as studies
 
 try:
     study = studies.plan(config)
@@ -55,7 +56,7 @@ def parameters(stage):
     """A rule's `values`: its notebook's parameters. Functions of `threads` do not count when Snakemake looks for changes."""
     def values(wildcards, threads):
         own = settings_of(wildcards)
-        return json.dumps(studies.notebook_parameters(own, stage, max(1, threads // own.processes if stage in ("sen", "rdg") else threads)))
+        return json.dumps(notebook_parameters(own, stage, max(1, threads // own.processes if stage in ("sen", "rdg") else threads)))
     return values
 
 
@@ -66,8 +67,8 @@ def gpus(wildcards):
 
 
 def source(stage, notebook):
-    """A rule's `source`: a digest of its code."""
-    return studies.source_digest(studies.MODULES[stage], Path(notebook))
+    """A rule's `source`: a digest of its notebook's code and of all modules that it uses. Before the analysis, plots decide no number."""
+    return source_digest(notebook=Path(notebook), without=() if stage in ("analysis", "tables") else ("s2igan.reporting",))
 
 
 def label(stage):

@@ -38,7 +38,11 @@ from rows import ROWS, Repetition, Row, Sizes, has_librosa, mel, mini_step, norm
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from s2igan import data, rdg_training, runs, study
+from s2igan.data.batches import random_crops
+from s2igan.data.files import replacing, write_json
+from s2igan.training.batches import draw_image_ids
+from s2igan.training.records import commit, device_name
+from s2igan.workflow import study
 
 ROOT = Path(__file__).resolve().parents[1]
 BOUND = 1e-4  # largest relative difference allowed in fp32
@@ -146,7 +150,7 @@ def measure(row: Row, sizes: Sizes, device: torch.device, peaks: dict[str, float
             "gflop_plain": gflop["plain"], "gflop": gflop[side],
             "gemm_peak": peak if gflop[side] else None, "gemm_fraction": speed / peak if gflop[side] else None,
             "memory_plain_gib": memory["plain"], "memory_gib": memory[side], "at_most_gib": row.at_most_gib,
-            "device": runs.device_name(device),
+            "device": device_name(device),
         })  # fmt: skip
     return found
 
@@ -191,7 +195,7 @@ def workers(sizes: Sizes) -> dict[str, Any]:
     """Two one-thread workers against one of two threads."""
     one, two = pace(1, 2, sizes.seconds), pace(2, 1, sizes.seconds)
     return {"name": "workers", "what": "two one-thread workers against one two-thread: seconds for 1,000 images", "plain": 1000 / one,
-            "ours": 1000 / two, "ratio": two / one, "at_least": 1.3, "device": runs.device_name(torch.device("cpu"))}  # fmt: skip
+            "ours": 1000 / two, "ratio": two / one, "at_least": 1.3, "device": device_name(torch.device("cpu"))}  # fmt: skip
 
 
 def loader(sizes: Sizes, step: float, device: torch.device) -> dict[str, Any]:
@@ -206,14 +210,14 @@ def loader(sizes: Sizes, step: float, device: torch.device) -> dict[str, Any]:
 
         def repetition() -> Tensor:
             chosen = rng.permutation(count)[: sizes.batch]
-            parts = (chosen, *rdg_training.draw_images(store, chosen, rng, by_class))
-            pixels = torch.stack([data.random_crops(stored, part, sizes.image, rng, True) for part in parts])
+            parts = (chosen, *draw_image_ids(store, chosen, rng, by_class))
+            pixels = torch.stack([random_crops(stored, part, sizes.image, rng, True) for part in parts])
             return pixels.pin_memory() if device.type == "cuda" else pixels
 
         repetition()
         made = statistics.median(timed(repetition, device) for _ in range(max(5, sizes.repeats)))
     return {"name": "loader", "what": "a batch made, against the fastest step that it feeds", "plain": step, "ours": made,
-            "ratio": step / made, "at_least": 2.0, "device": runs.device_name(device)}  # fmt: skip
+            "ratio": step / made, "at_least": 2.0, "device": device_name(device)}  # fmt: skip
 
 
 def default_study(folder: Path) -> list[dict[str, Any]]:
@@ -235,7 +239,7 @@ def default_study(folder: Path) -> list[dict[str, Any]]:
     for start, end in spans:
         worked += max(0.0, end - max(start, until))
         until = max(until, end)
-    name = runs.device_name(torch.device("cpu"))
+    name = device_name(torch.device("cpu"))
     return [
         {"name": "study-seconds", "what": "default study, wall time in seconds", "value": took["seconds"], "at_most": 600, "device": name},
         {"name": "study-overhead", "what": "of it, outside of every run: imports, kernels, Snakemake, in percent",
@@ -281,9 +285,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 def machine(device: torch.device, peaks: dict[str, float]) -> dict[str, Any]:
     """Where the figures were made."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"device": runs.device_name(device), "cpu": runs.device_name(torch.device("cpu")), "cores": cores,
+    return {"device": device_name(device), "cpu": device_name(torch.device("cpu")), "cores": cores,
             "threads": torch.get_num_threads(), "gemm_peak_gflops": {name: round(value) for name, value in peaks.items()},
-            "python": platform.python_version(), "torch": torch.__version__, "commit": runs.commit(),
+            "python": platform.python_version(), "torch": torch.__version__, "commit": commit(),
             "date": time.strftime("%Y-%m-%d", time.gmtime())}  # fmt: skip
 
 
@@ -297,8 +301,8 @@ def keep(path: Path, rows: list[dict[str, Any]], where: dict[str, Any], sizes: S
     machines = {**before["machines"], where["device"]: {**where, "sizes": dataclasses.asdict(sizes)}}
     order = [*(row.name for row in ROWS), "log-mel librosa", "loader", "workers", "study"]
     rows = sorted(others + rows, key=lambda row: max((i for i, name in enumerate(order) if row["name"].startswith(name)), default=-1))
-    runs.write_json(path, {"machines": machines, "rows": rows})
-    with runs.replacing(path.with_suffix(".md")) as temporary:
+    write_json(path, {"machines": machines, "rows": rows})
+    with replacing(path.with_suffix(".md")) as temporary:
         temporary.write_text(page(machines, rows))
 
 

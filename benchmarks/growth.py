@@ -24,7 +24,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from s2igan import runs
+from s2igan.data.files import replacing, write_json
+from s2igan.training.records import commit, device_name
 
 Points = list[tuple[float, float]]  # size of the work, seconds
 
@@ -91,7 +92,7 @@ def draw(path: Path, label: str, curves: dict[str, Points]) -> None:
     axis.set(xlabel=label, ylabel="seconds", title="dashed: in proportion to size" + ("; shaded: linear" if stretch else ""))
     if len(curves) > 1:
         axis.legend()
-    with runs.replacing(path) as temporary:
+    with replacing(path) as temporary:
         figure.savefig(temporary, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
 
@@ -109,7 +110,7 @@ def main(
     by_size = along(list(images), lambda n: mini_step(data_image_size=n, data_crop_from=n, rdg_batch=8, rdg_stages=2)[0])
     curves["pixels"] = "pixels of an image (a side, squared)", {"RDG step, batch of 8": [(n * n, t) for n, t in by_size]}
     print("SEN step against length of captions", flush=True)
-    small = {"network": "standin", "image": 32, "gru": 128, "sen_batch": 16}
+    small = {"network": "proxy", "image": 32, "gru": 128, "sen_batch": 16}
     curves["frames"] = "mean frames of a caption", {
         "SEN step, batch of 16": along(list(frames), lambda n: sen_step("fp32", Sizes(frames=n, **small), cpu))
     }
@@ -121,7 +122,7 @@ def main(
         print(f"  {name}: " + ", ".join(f"{n} in {t:.3g} s" for n, t in many[name]), flush=True)
     curves["runs"] = f"runs of {steps} RDG steps", many
 
-    found = {"device": runs.device_name(cpu), "threads": torch.get_num_threads(), "commit": runs.commit(), "curves": {}}
+    found = {"device": device_name(cpu), "threads": torch.get_num_threads(), "commit": commit(), "curves": {}}
     for name, (label, of) in curves.items():
         draw(folder / f"growth-{name}.svg", label, of)
         for curve, points in of.items():
@@ -129,5 +130,5 @@ def main(
             found["curves"][f"{name}: {curve}"] = {"against": label, "points": points, "linear": stretch}
             said = f"linear from {stretch[0]:g} to {stretch[1]:g}" if stretch else "linear along no three sizes"
             print(f"{label}, {curve}: {said}, measured from {points[0][0]:g} to {points[-1][0]:g}")
-    runs.write_json(folder / "growth.json", found)
+    write_json(folder / "growth.json", found)
     return 0

@@ -189,7 +189,7 @@ class Nets:
     """What is trained together; `average` is the moving average of the generator."""
 
     generator: Generator
-    average: Generator
+    ema: Generator
     discriminators: list[Discriminator]
     supervisor: RelationSupervisor
 
@@ -271,7 +271,7 @@ def train_step(
     optimisers["generator"].step()
 
     # 5. Moving average of G.
-    for mean, now in zip(nets.average.parameters(), nets.generator.parameters(), strict=True):
+    for mean, now in zip(nets.ema.parameters(), nets.generator.parameters(), strict=True):
         mean.data.mul_(decay).add_(now.data, alpha=1 - decay)
     return report | {"G_RS": of_relation.detach(), "G": adversarial.detach(), "KL": kl.detach()}
 

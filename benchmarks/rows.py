@@ -18,8 +18,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from s2igan import backbone, data, generation, metrics, rdg_training, runs, sen, speech
-from s2igan.settings import Settings, resolve
+from s2igan import metrics, sen, speech
+from s2igan.config import Settings, resolve
+from s2igan.data.batches import pad_mels, to_float
+from s2igan.evaluation.fast_generator import FastGenerator
+from s2igan.evaluation.feature_networks import InceptionV3, ProxyNetwork, extract, fold_norms, freeze
+from s2igan.training.batches import caption_batch, epoch_batches
+from s2igan.training.devices import use_bf16
+from s2igan.training.embeddings import embed_captions
+from s2igan.training.rdg import rdg_training_step, update_ema
+from s2igan.training.rdg_networks import Networks, build_networks, image_sizes, make_generator
+from s2igan.training.sen import sen_training_step
 
 Repetition = Callable[[], dict[str, Any]]  # does the work once; returns what must be equal
 
@@ -105,7 +114,7 @@ def network_state(kind: str) -> dict[str, Tensor]:
     for norm in norms:
         norm.momentum = None  # the plain mean
     with torch.no_grad():
-        net.train()(data.to_float(torch.from_numpy(pictures(8, 64, 1))))
+        net.train()(to_float(torch.from_numpy(pictures(8, 64, 1))))
     return net.state_dict()
 
 
@@ -113,14 +122,14 @@ def new_network(kind: str) -> nn.Module:
     """An image network with random weights: inception or standin."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return backbone.InceptionV3("random") if kind == "inception" else backbone.StandIn(4, {})
+        return InceptionV3("random") if kind == "inception" else ProxyNetwork(4, {})
 
 
 def image_network(kind: str, device: torch.device, folded: bool) -> nn.Module:
     """The frozen image network; `folded` as the library loads it, otherwise as it is written."""
     net = new_network(kind)
     net.load_state_dict(network_state(kind))
-    return (backbone.fold_norms(backbone.freeze(net)) if folded else backbone.freeze(net)).to(device)
+    return (fold_norms(freeze(net)) if folded else freeze(net)).to(device)
 
 
 def utterances(count: int, frames: int) -> types.SimpleNamespace:
@@ -130,7 +139,7 @@ def utterances(count: int, frames: int) -> types.SimpleNamespace:
     stored = [rng.standard_normal((length, speech.BANDS)).astype(np.float16) for length in lengths]
     mels = [mel.astype(np.float32) for mel in stored]
     return types.SimpleNamespace(
-        mel=mels.__getitem__, mels=mels, stored_mel=stored.__getitem__, mel_lengths=lengths, captions_by_image=np.arange(count)[:, None],
+        mel=mels.__getitem__, mels=mels, stored_mel=stored.__getitem__, mel_lengths=lengths, caption_ids_by_image=np.arange(count)[:, None],
     )  # fmt: skip
 
 
@@ -150,7 +159,7 @@ def rdg_step(side: str, sizes: Sizes, device: torch.device, **more: Any) -> Repe
     """A whole training step of RDG with the relation supervisor, with the moving average. Compared: every loss of the first step."""
     settings = settings_of(sizes, device, system="S2IGAN", precision="bf16" if side == "bf16" else "fp32", **more)
     with quick_initialisation():
-        nets = rdg_training.build(settings, sizes.embedding)
+        nets = build_networks(settings, sizes.embedding)
     torch.manual_seed(0)
     linear = nn.Linear(new_size(sizes.network), sizes.embedding).requires_grad_(False).to(device)
     batch, bf16 = settings.rdg_batch, side == "bf16"
@@ -164,7 +173,7 @@ def rdg_step(side: str, sizes: Sizes, device: torch.device, **more: Any) -> Repe
         written = as_written(nets, settings, sizes.embedding, device)
         del nets
         optimisers = {name: plain.adam(part.parameters(), settings.rdg_lr, settings.rdg_betas) for name, part in written.trained().items()}
-        floats = [data.to_float(part).contiguous().to(device) for part in pixels]
+        floats = [to_float(part).contiguous().to(device) for part in pixels]
 
         def repetition() -> dict[str, Any]:
             report = plain.train_step(
@@ -180,7 +189,7 @@ def rdg_step(side: str, sizes: Sizes, device: torch.device, **more: Any) -> Repe
     # As train_rdg: fused Adam, pixels that become floats where they are used, autocast a phase.
     optimisers = {
         name: torch.optim.Adam(
-            part.parameters(), settings.rdg_lr if name == "generator" else settings.rdg_critic_lr, settings.rdg_betas, fused=True
+            part.parameters(), settings.rdg_lr if name == "generator" else settings.rdg_discriminator_lr, settings.rdg_betas, fused=True
         )
         for name, part in nets.trained().items()
     }
@@ -189,11 +198,11 @@ def rdg_step(side: str, sizes: Sizes, device: torch.device, **more: Any) -> Repe
         return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
     def repetition() -> dict[str, Any]:
-        real, similar, wrong = map(data.to_float, pixels.to(device))
-        report = rdg_training.train_step(
+        real, similar, wrong = map(to_float, pixels.to(device))
+        report = rdg_training_step(
             nets, optimisers, real, similar, wrong, embedding, noise, encoder.frozen, settings, autocast, None, eps
         )  # fmt: skip
-        rdg_training.update_average(nets.average, nets.generator, settings.rdg_ema)
+        update_ema(nets.ema, nets.generator, settings.rdg_ema)
         return {name: loss.item() for name, loss in report.items()}
 
     return repetition
@@ -201,12 +210,12 @@ def rdg_step(side: str, sizes: Sizes, device: torch.device, **more: Any) -> Repe
 
 def new_size(kind: str) -> int:
     """Features of an image network."""
-    return (backbone.InceptionV3 if kind == "inception" else backbone.StandIn).feature_size
+    return (InceptionV3 if kind == "inception" else ProxyNetwork).feature_size
 
 
-def as_written(nets: rdg_training.Nets, settings: Settings, embedding: int, device: torch.device) -> plain.Nets:
+def as_written(nets: Networks, settings: Settings, embedding: int, device: torch.device) -> plain.Nets:
     """The plain networks with the library's weights, in train mode."""
-    sizes = rdg_training.scales(settings)
+    sizes = image_sizes(settings)
     generators = [
         plain.Generator(embedding, settings.rdg_condition_size, settings.rdg_noise_size, settings.rdg_width, settings.rdg_stages, sizes[0])
         for _ in range(2)
@@ -214,7 +223,7 @@ def as_written(nets: rdg_training.Nets, settings: Settings, embedding: int, devi
     discriminators = [plain.Discriminator(size, settings.rdg_discriminator_width, settings.rdg_condition_size) for size in sizes]
     supervisor = plain.RelationSupervisor(embedding, settings.rdg_relation_size)
     pairs = zip(
-        [*generators, *discriminators, supervisor], [nets.generator, nets.average, *nets.discriminators, nets.supervisor], strict=True
+        [*generators, *discriminators, supervisor], [nets.generator, nets.ema, *nets.discriminators, nets.supervisor], strict=True
     )  # fmt: skip
     for mine, theirs in pairs:
         mine.to(device).load_state_dict(theirs.state_dict())
@@ -226,7 +235,7 @@ def generate(side: str, sizes: Sizes, device: torch.device) -> Repetition:
     settings = settings_of(sizes, device, system="S2IGAN")
     with quick_initialisation():
         torch.manual_seed(0)
-        generator = rdg_training.make_generator(settings, sizes.embedding).to(device)
+        generator = make_generator(settings, sizes.embedding).to(device)
     given = [normal(sizes.drawn, n, seed=n).to(device) for n in (generator.noise_size, sizes.embedding, generator.condition_size)]
     with torch.no_grad():
         generator.train()(*given)  # for BatchNorm statistics other than 0 and 1
@@ -234,11 +243,11 @@ def generate(side: str, sizes: Sizes, device: torch.device) -> Repetition:
     if side == "plain":
         net: nn.Module = plain.Generator(
             sizes.embedding, settings.rdg_condition_size, settings.rdg_noise_size, settings.rdg_width, settings.rdg_stages,
-            rdg_training.scales(settings)[0],
+            image_sizes(settings)[0],
         ).to(device).eval()  # fmt: skip
         net.load_state_dict(generator.state_dict())
     else:
-        net = generation.ForGeneration(generator, torch.bfloat16 if side == "bf16" else torch.float32)
+        net = FastGenerator(generator, torch.bfloat16 if side == "bf16" else torch.float32)
     del generator
     return lambda: {f"{image.shape[-1]} px": image.detach() for image in net(*given)[0]}
 
@@ -260,27 +269,27 @@ def sen_step(side: str, sizes: Sizes, device: torch.device) -> Repetition:
     if side == "plain":
         encoder = plain.SpeechEncoder(gru_size=sizes.gru).to(device)
         encoder.load_state_dict(net.caption_encoder.state_dict())
-        optimised = [*encoder.parameters(), *net.images.linear.parameters(), *net.classifier.parameters()]
+        optimised = [*encoder.parameters(), *net.image_encoder.linear.parameters(), *net.classifier.parameters()]
         optimiser = plain.adam(optimised, settings.sen_lr, settings.sen_betas, settings.sen_weight_decay)
-        images = data.to_float(pixels).contiguous().to(device)
+        images = to_float(pixels).contiguous().to(device)
         batches = itertools.cycle(random)
 
         def repetition() -> dict[str, Any]:
             mel, lengths = plain.padded([store.mel(i) for i in next(batches)])
-            report = plain.sen_step(encoder, net.images, net.classifier, optimiser, images, mel.to(device), lengths, labels)
+            report = plain.sen_step(encoder, net.image_encoder, net.classifier, optimiser, images, mel.to(device), lengths, labels)
             return {name: loss.item() for name, loss in report.items()}
 
         return repetition
 
     optimiser = torch.optim.Adam(optimised, settings.sen_lr, settings.sen_betas, weight_decay=settings.sen_weight_decay)
     with torch.no_grad():
-        kept = torch.cat([network(data.to_float(part.to(device))) for part in pixels.split(32)])
-    epoch = sen.epoch_batches(np.arange(8 * batch), store, batch, np.random.default_rng(3))
+        kept = torch.cat([network(to_float(part.to(device))) for part in pixels.split(32)])
+    epoch = epoch_batches(np.arange(8 * batch), store, batch, np.random.default_rng(3))
     batches = itertools.chain([random[0]], itertools.cycle([captions for _, captions in epoch]))
 
     def repetition() -> dict[str, Any]:
-        heard, lengths = sen.caption_batch(net.caption_encoder, store, next(batches))
-        report = sen.train_step(net, optimiser, kept, heard.to(device), lengths, labels, settings)
+        heard, lengths = caption_batch(net.caption_encoder, store, next(batches))
+        report = sen_training_step(net, optimiser, kept, heard.to(device), lengths, labels, settings)
         return {name: loss.item() for name, loss in report.items()}
 
     return repetition
@@ -292,26 +301,26 @@ def embed(side: str, sizes: Sizes, device: torch.device) -> Repetition:
     torch.manual_seed(0)
     encoder: nn.Module = sen.SpeechEncoder(gru_size=sizes.gru)
     with torch.no_grad():
-        encoder.train()(*data.pad_mels(store.mels[:8]))  # for BatchNorm statistics other than 0 and 1
+        encoder.train()(*pad_mels(store.mels[:8]))  # for BatchNorm statistics other than 0 and 1
     encoder.to(device).eval()
     if side == "plain":
         written = plain.SpeechEncoder(gru_size=sizes.gru).to(device).eval()
         written.load_state_dict(encoder.state_dict())
         return lambda: {"embeddings": plain.embed_captions(written, store.mels, device)}
-    return lambda: {"embeddings": sen.embed_captions(encoder, store, np.arange(sizes.captions))}
+    return lambda: {"embeddings": embed_captions(encoder, store, np.arange(sizes.captions))}
 
 
-def extract(side: str, sizes: Sizes, device: torch.device) -> Repetition:
+def inception_features(side: str, sizes: Sizes, device: torch.device) -> Repetition:
     """Inception features of pictures. Compared: the features."""
     network = image_network(sizes.network, device, folded=side != "plain")
     images = pictures(sizes.pictures, sizes.image, 9)
     if side == "plain":
-        floats = data.to_float(torch.from_numpy(images)).contiguous()
+        floats = to_float(torch.from_numpy(images)).contiguous()
         return lambda: {"features": plain.features(network, floats, device)}
 
     def repetition() -> dict[str, Any]:
         with torch.autocast(device.type, torch.bfloat16, enabled=side == "bf16"):
-            return {"features": backbone.extract(network, images, sizes.image).float()}
+            return {"features": extract(network, images, sizes.image).float()}
 
     return repetition
 
@@ -329,7 +338,7 @@ def score(side: str, sizes: Sizes, device: torch.device) -> Repetition:
     probabilities = normal(*sizes.scored, seed=12).mul(2).softmax(1)
     function = plain.inception_score if side == "plain" else metrics.inception_score
     given = probabilities.numpy() if side == "plain" else probabilities
-    return lambda: dict(zip(("mean", "deviation"), function(given), strict=True))
+    return lambda: dict(zip(("mean", "std"), function(given), strict=True))
 
 
 def mel(side: str, sizes: Sizes, device: torch.device) -> Repetition:
@@ -370,8 +379,8 @@ def mini_step(**more: Any) -> tuple[Repetition, int]:
     """The default study's RDG step in the precision it trains in, and its batch."""
     device = torch.device("cpu")
     values = resolve({"device": "cpu", "system": "S2IGAN", **more})
-    side = "bf16" if runs.use_bf16(values, device) else "fp32"
-    sizes = Sizes(embedding=2 * values.sen_gru_size, network="standin")
+    side = "bf16" if use_bf16(values, device) else "fp32"
+    sizes = Sizes(embedding=2 * values.sen_gru_size, network="proxy")
     given = {name: value for name, value in values.model_dump().items() if name.startswith(("data_image", "data_crop", "rdg_"))}
     return rdg_step(side, sizes, device, **given), values.rdg_batch
 
@@ -381,7 +390,7 @@ ROWS = [
     Row("generation", "G forward for generation", generate, {"fp32": 2.1, "bf16": 4.5}),
     Row("sen-step", "SEN step, backbone features kept", sen_step, {"fp32": 3.0}),
     Row("embeddings", "speech embeddings, by length, without a graph", embed, {"fp32": 5.0}),
-    Row("inception", "Inception features, BatchNorm folded, channels-last", extract, {"fp32": None, "bf16": 3.0}),
+    Row("inception", "Inception features, BatchNorm folded, channels-last", inception_features, {"fp32": None, "bf16": 3.0}),
     Row("mAP", "mean average precision", retrieve, {"fp32": 2.0}, at_most_gib=1.0),
     Row("inception-score", "Inception Score", score, {"fp32": 50.0}),
     Row("log-mel", "log-mel of 4 s clips", mel, {"fp32": None}),

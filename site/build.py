@@ -23,7 +23,8 @@ from typing import Any
 import nbformat
 
 from s2igan import BadInput
-from s2igan.__main__ import find_root, read_words
+from s2igan.data.files import project_root
+from s2igan.workflow.run_study import read_words
 
 HERE = Path(__file__).resolve().parent
 # In reading order, and what makes an executed copy of each. Those of OPTIONAL are left out where they were not executed.
@@ -46,7 +47,7 @@ def main(words: list[str]) -> int:
             raise BadInput(f"{unknown[0].upper()} is no word of `make site`: it knows STUDY and DATASET")
         if importlib.util.find_spec("sphinx") is None or importlib.util.find_spec("myst_nb") is None:
             raise BadInput("the site's tools are not installed: `make site` does it, or pip install -r requirements-site.lock")
-        root, started = find_root(), time.monotonic()
+        root, started = project_root(), time.monotonic()
         missing = collect(root, HERE / "_build" / "source", given.get("study", ""), given.get("datasets", "mini-flowers"))
         out = HERE / "_build" / "html"
         found = render(HERE / "_build" / "source", out)
@@ -273,7 +274,7 @@ def linked(text: str, pages: Iterable[str], names: set[str]) -> str:
 
 
 def names_of(library: Path) -> dict[str, str]:
-    """Every public name of the library ('losses.matching_loss', 'sen.SEN.own_state') with the first line of its docstring, modules too."""
+    """Every public name of the library ('losses.matching_loss', 'sen.SEN.state_without_backbone') with the first line of its docstring, modules too."""
     names = {}
 
     def of(body: list[ast.stmt], prefix: str) -> None:
@@ -341,17 +342,19 @@ def draw(out: Path) -> dict[str, str]:
     import torch
     from matplotlib import pyplot
 
-    from s2igan import diagrams, figures, rdg_training, settings
-    from s2igan.backbone import InceptionV3, freeze
+    from s2igan import config
+    from s2igan.evaluation.feature_networks import InceptionV3, freeze
     from s2igan.rdg import Discriminator, RelationSupervisor
+    from s2igan.reporting import alternative_text, diagrams
     from s2igan.sen import SEN
+    from s2igan.training.rdg_networks import image_sizes, make_generator
 
-    values = settings.resolve({"preset": "paper", "system": "S2IGAN", "device": "cpu"})
+    values = config.resolve({"preset": "paper", "system": "S2IGAN", "device": "cpu"})
     size = 2 * values.sen_gru_size
     with warnings.catch_warnings(action="ignore"), torch.device("meta"):  # shapes alone are wanted: no weight is made
         backbone = freeze(InceptionV3("random"))
-        generator = rdg_training.make_generator(values, size)
-        judges = [Discriminator(side, values.rdg_discriminator_width, values.rdg_condition_size) for side in rdg_training.scales(values)]
+        generator = make_generator(values, size)
+        judges = [Discriminator(side, values.rdg_discriminator_width, values.rdg_condition_size) for side in image_sizes(values)]
         supervisor = RelationSupervisor(size, values.rdg_relation_size)
     net = SEN(values, backbone, 150)  # the training classes of CUB-200
     made = {"sen": diagrams.sen(net, values.data_image_size), "rdg": diagrams.rdg(generator, judges, supervisor)}
@@ -359,7 +362,7 @@ def draw(out: Path) -> dict[str, str]:
     for name, figure in made.items():
         figure.savefig(out / "images" / f"diagram-{name}.svg", bbox_inches="tight", metadata={"Date": None})
         pyplot.close(figure)
-    return {f"diagram {name}": f"```{{figure}} images/diagram-{name}.svg\n:alt: {figures.alt(figure)}\n:figclass: diagram\n```\n"
+    return {f"diagram {name}": f"```{{figure}} images/diagram-{name}.svg\n:alt: {alternative_text.alt(figure)}\n:figclass: diagram\n```\n"
             for name, figure in made.items()}  # fmt: skip
 
 

@@ -3,7 +3,11 @@
 import pytest
 import torch
 
-from s2igan import backbone, data, embedded
+from s2igan.data.build import build_store
+from s2igan.data.sources import read_source
+from s2igan.data.synthetic.dataset import write_dataset
+from s2igan.evaluation.feature_networks import ProxyNetwork, freeze, save_network
+from s2igan.speech import log_mel
 
 
 @pytest.fixture(scope="session")
@@ -11,11 +15,11 @@ def drawn(tmp_path_factory):
     """A folder with the store of a data set drawn small, in store/, and an untrained backbone.safetensors."""
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("drawn")
-    embedded.write_dataset("mini-flowers", root / "drawn", 0, 20, 3, 5, 1, workers=1, progress=lambda line: None)
-    data.build_store(
-        data.read_source("mini-flowers", root / "drawn"), root / "store", crop_from=34, captions=1, voices=("en-us",), words_per_minute=300,
+    write_dataset("mini-flowers", root / "drawn", 0, 20, 3, 5, 1, workers=1, progress=lambda line: None)
+    build_store(
+        read_source("mini-flowers", root / "drawn"), root / "store", log_mel=log_mel, crop_from=34, captions=1, voices=("en-us",), words_per_minute=300,
         seed=0, validation=0.2, workers=1, progress=lambda line: None,
     )  # fmt: skip
     torch.manual_seed(0)
-    backbone.save_network(backbone.freeze(backbone.StandIn(20, {})), root / "backbone.safetensors")
+    save_network(freeze(ProxyNetwork(20, {})), root / "backbone.safetensors")
     return root

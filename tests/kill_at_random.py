@@ -16,8 +16,11 @@ from pathlib import Path
 
 import torch
 
-from s2igan import backbone, data, rdg_training, sen
-from s2igan.settings import resolve
+from s2igan.config import resolve
+from s2igan.data.store import open_store
+from s2igan.evaluation.feature_networks import extract, load_network
+from s2igan.training.rdg import train_rdg
+from s2igan.training.sen import fresh_sen, train_sen
 
 VALUES = {
     "data_classes": 20, "data_captions": 1, "sen_gru_size": 8, "sen_steps": 12, "sen_batch": 8, "sen_validate_every": 3,
@@ -29,12 +32,12 @@ VALUES = {
 def train(stage: str, folder: Path, out: Path) -> None:
     """A stage's training into `out`; `weights` there holds a digest of what came of it."""
     settings = resolve({**VALUES, "system": "SEN" if stage == "sen" else "S2IGAN end-to-end"})
-    store, network = data.open_store(folder / "store"), backbone.load_network(folder / "backbone.safetensors")
+    store, network = open_store(folder / "store"), load_network(folder / "backbone.safetensors")
     if stage == "sen":
-        state = sen.train_sen(settings, store, network, backbone.extract(network, store.images, 32), out, "upstream").own_state()
+        state = train_sen(settings, store, network, extract(network, store.images, 32), out, "upstream").state_without_backbone()
     else:
-        nets = rdg_training.train_rdg(settings, store, sen.fresh_sen(settings, store, network), None, out, "upstream")
-        state = {f"{k}.{name}": t for k, part in enumerate((nets.average, nets.hearing_average)) for name, t in part.state_dict().items()}
+        nets = train_rdg(settings, store, fresh_sen(settings, store, network), None, out, "upstream")
+        state = {f"{k}.{name}": t for k, part in enumerate((nets.ema, nets.speech_encoder_ema)) for name, t in part.state_dict().items()}
     digest = hashlib.sha256(b"".join(name.encode() + tensor.contiguous().numpy().tobytes() for name, tensor in state.items()))
     (out / "weights").write_text(digest.hexdigest())
 

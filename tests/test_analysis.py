@@ -5,7 +5,11 @@ import json
 import pandas as pd
 import pytest
 
-from s2igan import BadInput, analysis
+from s2igan import BadInput
+from s2igan.reporting import tables
+from s2igan.reporting.collect import COLUMNS, collect, finished, first_runs, with_kept
+from s2igan.reporting.keep import keep, keep_tables
+from s2igan.reporting.one_word import one_word_chance
 
 
 def run(folder, system, seed, values, dataset="mini-flowers"):
@@ -27,16 +31,16 @@ def study(tmp_path):
 
 
 def test_collect_orders_systems_and_keeps_every_figure(study):
-    table = analysis.collect(analysis.finished(study))
-    assert list(table.columns[:7]) == analysis.COLUMNS
+    table = collect(finished(study))
+    assert list(table.columns[:7]) == COLUMNS
     assert list(dict.fromkeys(table.system)) == ["real", "SEN", "S2IGAN"] and len(table) == 4 + 3 + 8
-    assert len(analysis.collect(analysis.finished(study, ("rdg-s2igan-seed1",)))) == 4
+    assert len(collect(finished(study, ("rdg-s2igan-seed1",)))) == 4
     with pytest.raises(BadInput, match="no finished run"):
-        analysis.collect([])
+        collect([])
 
 
 def test_table_has_means_spreads_and_floors(study):
-    text = analysis.markdown_table(analysis.collect(analysis.finished(study)))
+    text = tables.markdown_table(collect(finished(study)))
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     lines = {row[0]: row[1:] for row in cells}
     assert lines["SEN"] == ["90.00", "88.00", "6.00"]
@@ -46,19 +50,19 @@ def test_table_has_means_spreads_and_floors(study):
 
 def test_first_runs_are_those_of_the_lowest_seed_that_left_weights(study):
     systems = ["S2IGAN w/o L_d", "S2IGAN"]
-    assert analysis.first_runs(analysis.finished(study), systems) == {}
+    assert first_runs(finished(study), systems) == {}
     for seed in (1, 0):
         (study / f"rdg-s2igan-seed{seed}/weights.safetensors").touch()
-        found = analysis.first_runs(analysis.finished(study), systems)
+        found = first_runs(finished(study), systems)
         assert {system: path.name for system, path in found.items()} == {"S2IGAN": f"rdg-s2igan-seed{seed}"}
 
 
 def test_keep_replaces_the_same_seeds_and_leaves_the_others(study, tmp_path):
     out = tmp_path / "reference"
     with pytest.raises(BadInput, match="run `make study` first"):
-        analysis.keep(study, out)
+        keep(study, out)
     (study / "analysis").mkdir()
-    pd.DataFrame({"run": [path.name for path in analysis.finished(study)]}).to_csv(study / "analysis/runs.csv")
+    pd.DataFrame({"run": [path.name for path in finished(study)]}).to_csv(study / "analysis/runs.csv")
     (study / "rdg-s2igan-seed1/params.yaml").write_text("dataset: cub\ndata_dir: /home/somebody/birds\n")
     run(study / "rdg-s2igan-seed9", "S2IGAN", 9, {"mAP": 0.0})  # of an earlier study
     (study / "analysis/table.md").write_text("one")
@@ -71,13 +75,13 @@ def test_keep_replaces_the_same_seeds_and_leaves_the_others(study, tmp_path):
     }
     out.mkdir()
     pd.DataFrame(other).to_csv(out / "metrics.csv", index=False)
-    analysis.keep(study, out)
+    keep(study, out)
     kept = pd.read_csv(out / "metrics.csv")
     assert len(kept) == 15 + 2 and list(kept[kept.value == 1.0].seed) == [0, 5]  # the other data set's, and the other seed's
     assert (out / "mini-flowers/table.md").read_text() == "one"
     assert (out / "runs/mini-flowers/rdg-s2igan-seed1/metrics.json").is_file()
     assert (out / "runs/mini-flowers/rdg-s2igan-seed1/params.yaml").read_text() == "dataset: cub\ndata_dir: birds\n"
-    analysis.keep(study, out, "flowers7")
+    keep(study, out, "flowers7")
     assert (pd.read_csv(out / "metrics.csv").dataset == "flowers7").sum() == 15
 
 
@@ -88,30 +92,30 @@ def test_seeds_kept_from_elsewhere_join_if_they_were_made_alike(study, tmp_path)
     (other / "params.yaml").write_text("rdg_sample_every: 500\ndevice: cpu\n")
     run(kept / "mini-flowers/rdg-s2igan-seed1", "S2IGAN", 1, {"mAP": 0.0})  # is here too
     run(kept / "mini-flowers/rdg-s2igan-wo-rs-seed1", "S2IGAN w/o RS", 1, {"mAP": 0.0})  # a system that was not asked for
-    joined = analysis.collect(analysis.with_kept(analysis.finished(study), kept, "mini-flowers"))
+    joined = collect(with_kept(finished(study), kept, "mini-flowers"))
     assert sorted(joined[(joined.system == "S2IGAN") & (joined.metric == "mAP")].value) == [60, 64, 66]
     assert "S2IGAN w/o RS" not in set(joined.system)
     faults = {"data_seed: 1\n": "other settings or data", "rdg_steps: 5\n": "other settings or data", "rdg_sets: 5\n": "cannot be compared"}
     for fault, said in faults.items():
         (other / "params.yaml").write_text(fault)
         with pytest.raises(BadInput, match=said):
-            analysis.with_kept(analysis.finished(study), kept, "mini-flowers")
+            with_kept(finished(study), kept, "mini-flowers")
 
 
 def test_a_guess_at_the_changed_word():
     changed = pd.DataFrame({"class": [0, 0, 0, 1, 1], "attribute": ["colour"] * 5})  # 3 values said of one class, 2 of the other
-    assert analysis.one_word_chance("mini-flowers", changed)["mini-flowers", "colour"] == 100 * 2 / 5
+    assert one_word_chance("mini-flowers", changed)["mini-flowers", "colour"] == 100 * 2 / 5
 
 
 def test_tables_are_kept_without_photographs(tmp_path):
     tables, out = tmp_path / "results/mini/tables", tmp_path / "reference"
     with pytest.raises(BadInput, match="study-full"):
-        analysis.keep_tables(tables, out)
+        keep_tables(tables, out)
     tables.mkdir(parents=True)
     (tables / "table1.md").write_text("one")
     (tables / "metrics.csv").write_text("dataset\nmini-birds\ncub\n")
     with pytest.raises(BadInput, match="pictures of cub"):
-        analysis.keep_tables(tables, out)
+        keep_tables(tables, out)
     (tables / "metrics.csv").write_text("dataset\nmini-birds\n")
-    analysis.keep_tables(tables, out)
+    keep_tables(tables, out)
     assert [path.name for path in (out / "tables").iterdir()] == ["table1.md"]

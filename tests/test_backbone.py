@@ -5,14 +5,24 @@ import pytest
 import torch
 from torchvision.models import Inception_V3_Weights, inception_v3
 
-from s2igan import BadInput, backbone
+from s2igan import BadInput
+from s2igan.evaluation.feature_networks import (
+    FIDInception,
+    InceptionV3,
+    ProxyNetwork,
+    extract,
+    fold_norms,
+    freeze,
+    load_network,
+    save_network,
+)
 
 
 def test_a_saved_stand_in_comes_back_frozen(tmp_path):
     torch.manual_seed(0)
-    net = backbone.freeze(backbone.StandIn(7, {"colour": 3, "size": 2}))
-    backbone.save_network(net, tmp_path / "net.safetensors")
-    again = backbone.load_network(tmp_path / "net.safetensors")
+    net = freeze(ProxyNetwork(7, {"colour": 3, "size": 2}))
+    save_network(net, tmp_path / "net.safetensors")
+    again = load_network(tmp_path / "net.safetensors")
     images = torch.rand(3, 3, 32, 32)
     assert torch.allclose(net(images), again(images), atol=1e-5) and net(images).shape == (3, 128)
     assert set(again.attributes) == {"colour", "size"} and again.classify.out_features == 7
@@ -22,46 +32,46 @@ def test_a_saved_stand_in_comes_back_frozen(tmp_path):
     assert images.grad.abs().sum() > 0  # the generator learns through it
     assert again(torch.rand(2, 3, 64, 64)).shape == again(torch.rand(2, 3, 8, 8)).shape == (2, 128)
     with pytest.raises(BadInput, match="run 01_data"):
-        backbone.load_network(tmp_path / "none.safetensors")
+        load_network(tmp_path / "none.safetensors")
 
 
 def test_inception_has_the_papers_features_and_its_file_comes_back(tmp_path):
     torch.manual_seed(0)
     with pytest.warns(UserWarning, match="meaningless"):
-        net = backbone.freeze(backbone.InceptionV3("random"))
+        net = freeze(InceptionV3("random"))
     images = torch.rand(2, 3, 64, 64) * 2 - 1
     features = net(images)
     assert features.shape == (2, 2048) and net.classify(features).shape == (2, 1000)
-    backbone.save_network(net, tmp_path / "net.safetensors")
-    assert torch.allclose(backbone.load_network(tmp_path / "net.safetensors")(images), features, rtol=1e-3, atol=1e-5)
+    save_network(net, tmp_path / "net.safetensors")
+    assert torch.allclose(load_network(tmp_path / "net.safetensors")(images), features, rtol=1e-3, atol=1e-5)
 
 
 def test_folded_norms_change_nothing():
     torch.manual_seed(0)
-    net = backbone.StandIn(2, {})
+    net = ProxyNetwork(2, {})
     net(torch.randn(64, 3, 32, 32) * 2 + 1)  # statistics that are not 0 and 1
     for norm in (layer for layer in net.trunk if isinstance(layer, torch.nn.BatchNorm2d)):
         torch.nn.init.normal_(norm.weight, 1, 0.5)
         torch.nn.init.normal_(norm.bias)
     images = torch.randn(4, 3, 32, 32)
-    expected = backbone.freeze(net)(images)
-    folded = backbone.fold_norms(net)
+    expected = freeze(net)(images)
+    folded = fold_norms(net)
     assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in folded.modules())
     assert expected.std() > 0.01 and torch.allclose(folded(images), expected, atol=1e-5)
 
 
 def test_weights_from_a_path_or_one_line_that_says_where_to_get_them(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match=r"data_backbone_weights: .* does not exist"):
-        backbone.InceptionV3(str(tmp_path / "absent.pth"))
+        InceptionV3(str(tmp_path / "absent.pth"))
     with pytest.warns(UserWarning):
-        source = backbone.InceptionV3("random")
+        source = InceptionV3("random")
     state = {f"fc.{k}": v for k, v in source.classify.state_dict().items()}
     official = {**source.net.state_dict(), **state}
     torch.manual_seed(1)
     whole = inception_v3(weights=None, init_weights=False).state_dict()
     torch.save({name: official.get(name, tensor) for name, tensor in whole.items()}, tmp_path / "inception.pth")
     images = torch.rand(1, 3, 32, 32)
-    loaded, original = backbone.freeze(backbone.InceptionV3(str(tmp_path / "inception.pth"))), backbone.freeze(source)
+    loaded, original = freeze(InceptionV3(str(tmp_path / "inception.pth"))), freeze(source)
     assert torch.allclose(loaded(images), original(images))
 
     def offline(*arguments, **named):
@@ -69,16 +79,16 @@ def test_weights_from_a_path_or_one_line_that_says_where_to_get_them(tmp_path, m
 
     monkeypatch.setattr(type(Inception_V3_Weights.IMAGENET1K_V1), "get_state_dict", offline)
     with pytest.raises(BadInput, match=r"could not be fetched.*inception_v3.*data_backbone_weights"):
-        backbone.InceptionV3("imagenet")
+        InceptionV3("imagenet")
 
 
 def test_extract_works_in_batches_and_crops_the_middle():
     torch.manual_seed(0)
-    net = backbone.freeze(backbone.StandIn(2, {}))
+    net = freeze(ProxyNetwork(2, {}))
     images = np.random.default_rng(0).integers(0, 256, (5, 38, 38, 3), dtype=np.uint8)
-    whole = backbone.extract(net, images, 32)
+    whole = extract(net, images, 32)
     assert whole.shape == (5, 128)
-    assert torch.allclose(backbone.extract(net, images, 32, batch=2), whole, atol=1e-5)
+    assert torch.allclose(extract(net, images, 32, batch=2), whole, atol=1e-5)
     middle = torch.tensor(images[:, 3:35, 3:35]).permute(0, 3, 1, 2) / 127.5 - 1
     assert torch.allclose(net(middle), whole, atol=1e-5)
 
@@ -87,21 +97,21 @@ def test_fid_features_are_pytorch_fids_own(tmp_path, monkeypatch):
     import pytorch_fid.inception
 
     torch.manual_seed(0)
-    state = backbone.FIDInception("random").net.state_dict()
+    state = FIDInception("random").net.state_dict()
     fc = {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
     torch.save({**state, **fc}, tmp_path / "fid.pth")
-    net = backbone.freeze(backbone.FIDInception(str(tmp_path / "fid.pth")))
+    net = freeze(FIDInception(str(tmp_path / "fid.pth")))
     monkeypatch.setattr(pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: {**state, **fc})
     theirs = pytorch_fid.inception.InceptionV3([3]).eval()
     images = torch.rand(2, 3, 64, 64)
     expected = theirs(images)[0][:, :, 0, 0]
     found = net(images * 2 - 1)
     assert found.shape == (2, 2048) and torch.allclose(found, expected, rtol=1e-3, atol=1e-5)
-    backbone.save_network(net, tmp_path / "net.safetensors")
-    assert torch.allclose(backbone.load_network(tmp_path / "net.safetensors")(images * 2 - 1), found, rtol=1e-3, atol=1e-4)
+    save_network(net, tmp_path / "net.safetensors")
+    assert torch.allclose(load_network(tmp_path / "net.safetensors")(images * 2 - 1), found, rtol=1e-3, atol=1e-4)
     (tmp_path / "other.pth").write_bytes(b"something else")
     with pytest.raises(BadInput, match=r"data_fid_weights: .*other.pth is not pytorch-fid's"):
-        backbone.FIDInception(str(tmp_path / "other.pth"))
+        FIDInception(str(tmp_path / "other.pth"))
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: (_ for _ in ()).throw(OSError("no route")))
     with pytest.raises(BadInput, match=r"could not be fetched.*data_fid_weights"):
-        backbone.FIDInception("pytorch-fid")
+        FIDInception("pytorch-fid")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from s2igan import rdg, study
+from s2igan import rdg
+from s2igan.workflow import study
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
@@ -18,7 +19,7 @@ import rows
 
 CPU = torch.device("cpu")
 TINY = rows.Sizes(
-    image=64, width=8, embedding=16, network="standin", batch=4, drawn=3, gru=8, sen_batch=6, captions=5, frames=60, pictures=3, queries=30,
+    image=64, width=8, embedding=16, network="proxy", batch=4, drawn=3, gru=8, sen_batch=6, captions=5, frames=60, pictures=3, queries=30,
     gallery=90, features=8, scored=(40, 7), clips=2, gemm=16, repeats=1,
 )  # fmt: skip
 
@@ -45,7 +46,7 @@ def test_plain_and_library_are_equal(row, capsys, monkeypatch):
     if row.name.endswith("step"):  # the updates were the same too
         if row.name == "sen-step":  # its sides go on with batches of their own, in random company and by length
             plain_second = np.random.default_rng(2).permutation(8 * TINY.sen_batch)[TINY.sen_batch : 2 * TINY.sen_batch]
-            monkeypatch.setattr(rows.sen, "epoch_batches", lambda *_: iter([(plain_second, plain_second)]))
+            monkeypatch.setattr(rows, "epoch_batches", lambda *_: iter([(plain_second, plain_second)]))
             sides = built(row)
             bench.check(row, TINY, CPU, sides)
         second = {side: sides[side]() for side in ("plain", "fp32")}

@@ -8,8 +8,8 @@ import pytest
 import torch
 from test_notebooks import TOY, project
 
-from s2igan import cost
-from s2igan.settings import resolve
+from s2igan.config import resolve
+from s2igan.reporting import cost
 
 SMALL = resolve({"rdg_width": 8, "rdg_discriminator_width": 4, "sen_gru_size": 8})
 

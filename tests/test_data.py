@@ -12,11 +12,17 @@ import soundfile
 import torch
 from PIL import Image
 
-from s2igan import BadInput, data, speech
-from s2igan.data import build_store, open_store, read_source
+from s2igan import BadInput, speech
+from s2igan.data import build
+from s2igan.data.batches import augment, centre_crop, pad_mels, pyramid
+from s2igan.data.build import _split_validation, build_store
+from s2igan.data.images import crop_to_box, read_image
+from s2igan.data.sources import read_source
+from s2igan.data.store import open_store
+from s2igan.speech import log_mel
 
 CUB100 = Path(__file__).parents[2] / "shared" / "data" / "cub100"
-OPTIONS = {"crop_from": 12, "captions": 2, "voices": ("en-us", "en-gb+f4"), "words_per_minute": 300, "seed": 0, "validation": 0.1,
+OPTIONS = {"log_mel": log_mel, "crop_from": 12, "captions": 2, "voices": ("en-us", "en-gb+f4"), "words_per_minute": 300, "seed": 0, "validation": 0.1,
            "workers": 1, "progress": lambda line: None}  # fmt: skip
 
 
@@ -93,9 +99,9 @@ def test_recordings_win_over_captions(tmp_path):
     build_store(read_source("folder", tmp_path), tmp_path / "store", **OPTIONS)
     store = open_store(tmp_path / "store")
     image = store.image_name.index("oak/a")
-    assert [store.caption_voice[k] for k in store.captions_by_image[image]] == ["recording"] * 2
+    assert [store.caption_voice[k] for k in store.caption_ids_by_image[image]] == ["recording"] * 2
     expected = speech.log_mel(speech.read_audio(tmp_path / "audio" / "oak" / "a_2.wav"))
-    np.testing.assert_array_equal(store.mel(store.captions_by_image[image][0]), expected.half().float())
+    np.testing.assert_array_equal(store.mel(store.caption_ids_by_image[image][0]), expected.half().float())
 
 
 def test_cub_tables_are_joined_by_id(tmp_path):
@@ -111,9 +117,9 @@ def test_cub_tables_are_joined_by_id(tmp_path):
 
 def test_cub_box_crop_by_hand():
     # The first official image: r = int(0.75 * 325) = 243, centre (int(445 / 2), int(358 / 2)) = (222, 179), image 500 x 335.
-    assert data.crop_to_box((60.0, 27.0, 325.0, 304.0), 500, 335) == (0, 0, 465, 335)
-    assert data.crop_to_box((139.0, 30.0, 153.0, 264.0), 500, 500) == (17, 0, 413, 360)
-    assert data.crop_to_box((100.0, 100.0, 40.0, 20.0), 500, 500) == (90, 80, 150, 140)  # inside: a square of 1.5 * 40
+    assert crop_to_box((60.0, 27.0, 325.0, 304.0), 500, 335) == (0, 0, 465, 335)
+    assert crop_to_box((139.0, 30.0, 153.0, 264.0), 500, 500) == (17, 0, 413, 360)
+    assert crop_to_box((100.0, 100.0, 40.0, 20.0), 500, 500) == (90, 80, 150, 140)  # inside: a square of 1.5 * 40
 
 
 def test_oxford_layout(tmp_path):
@@ -199,16 +205,16 @@ def test_a_store_holds_what_went_in(tmp_path):
     build_store(source, tmp_path / "store", **OPTIONS)
     store = open_store(tmp_path / "store")
     assert store.images.shape == (10, 12, 12, 3) and store.images.dtype == np.uint8 and isinstance(store.images, np.memmap)
-    assert [store.image_name[k] for k in store.images_of("test")] == ["yew/a", "yew/b_1"]
+    assert [store.image_name[k] for k in store.image_ids_of("test")] == ["yew/a", "yew/b_1"]
     assert sorted(store.class_split) == ["test", "train", "train", "val", "val"]
-    splits = [store.images_of(split) for split in ("train", "val", "test")]
+    splits = [store.image_ids_of(split) for split in ("train", "val", "test")]
     assert sorted(np.concatenate(splits)) == list(range(10)) and list(map(len, splits)) == [4, 4, 2]
-    assert [list(own) for own in store.captions_by_image] == [[2 * k, 2 * k + 1] for k in range(10)]
-    assert [store.caption_text[k] for k in store.captions_of("test")][:2] == ["an yew in the wind", "image a of a tree"]
+    assert [list(own) for own in store.caption_ids_by_image] == [[2 * k, 2 * k + 1] for k in range(10)]
+    assert [store.caption_text[k] for k in store.caption_ids_of("test")][:2] == ["an yew in the wind", "image a of a tree"]
     assert set(store.caption_voice) == set(OPTIONS["voices"])
     assert store.attributes == source.attributes and store.settings["captions"] == 2 and store.dataset == "folder"
     for image, item in enumerate(source.items):
-        np.testing.assert_array_equal(store.images[image], data.read_image(item.path, 12))
+        np.testing.assert_array_equal(store.images[image], read_image(item.path, 12))
     for caption in (0, 7, 19):
         (waveform,) = speech.speak([store.caption_text[caption]], store.caption_voice[caption], words_per_minute=300)
         mel = speech.log_mel(waveform)
@@ -227,9 +233,9 @@ def test_the_fingerprint_tells_stores_apart(tmp_path):
 
 def test_no_validation_classes_when_none_are_asked_for(tmp_path):
     source = read_source("folder", make_folder(tmp_path))
-    assert data._split_validation(source, 0, 0) == list(source.split)
+    assert _split_validation(source, 0, 0) == list(source.split)
     with pytest.raises(BadInput, match=r"4 training classes.*3 would be kept"):
-        data._split_validation(source, 0.75, 0)
+        _split_validation(source, 0.75, 0)
 
 
 def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
@@ -243,7 +249,7 @@ def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
         build_store(source, tmp_path / "store", **OPTIONS | {"progress": stop})
     assert not (tmp_path / "store").exists() and (tmp_path / "store.building").exists()
     with monkeypatch.context() as patch:
-        patch.setattr(data, "read_image", None)  # is not called again
+        patch.setattr(build, "read_image", None)  # is not called again
         build_store(source, tmp_path / "store", **OPTIONS)
     assert files(tmp_path / "store") == files(tmp_path / "whole")
 
@@ -251,7 +257,7 @@ def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
         build_store(source, tmp_path / "other", **OPTIONS | {"progress": stop})
     draw(source.items[0].path, seed=99)  # the data changed meanwhile: nothing of the old may stay
     build_store(source, tmp_path / "other", **OPTIONS)
-    np.testing.assert_array_equal(open_store(tmp_path / "other").images[0], data.read_image(source.items[0].path, 12))
+    np.testing.assert_array_equal(open_store(tmp_path / "other").images[0], read_image(source.items[0].path, 12))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -306,31 +312,31 @@ def test_a_store_that_is_not_whole_is_refused(tmp_path):
 def test_read_image(tmp_path):
     left_to_right = np.tile(np.repeat(np.array([0, 90, 160, 250], np.uint8), 8)[None, :, None], (8, 1, 3))  # 32 x 8
     Image.fromarray(left_to_right).save(tmp_path / "wide.png")
-    middle = data.read_image(tmp_path / "wide.png", 8)
+    middle = read_image(tmp_path / "wide.png", 8)
     np.testing.assert_array_equal(middle, left_to_right[:, 12:20])  # not resized, the ends cut off
     Image.fromarray(left_to_right).convert("L").save(tmp_path / "grey.png")
-    np.testing.assert_array_equal(data.read_image(tmp_path / "grey.png", 8), middle)
-    boxed = data.read_image(tmp_path / "wide.png", 6, (10.0, 2.0, 4.0, 4.0))  # r = 3 around (12, 4): columns 9 to 15
+    np.testing.assert_array_equal(read_image(tmp_path / "grey.png", 8), middle)
+    boxed = read_image(tmp_path / "wide.png", 6, (10.0, 2.0, 4.0, 4.0))  # r = 3 around (12, 4): columns 9 to 15
     np.testing.assert_array_equal(boxed, left_to_right[1:7, 9:15])
     with pytest.raises(BadInput, match=r"32 x 8 pixels: its bounding box"):
-        data.read_image(tmp_path / "wide.png", 6, (100.0, 2.0, 4.0, 4.0))
+        read_image(tmp_path / "wide.png", 6, (100.0, 2.0, 4.0, 4.0))
     rotated = Image.Exif()
     rotated[0x0112] = 6  # a phone held upright: turn by 90 degrees
     Image.fromarray(left_to_right).save(tmp_path / "phone.png", exif=rotated)
-    np.testing.assert_array_equal(data.read_image(tmp_path / "phone.png", 8), np.rot90(middle, -1))
+    np.testing.assert_array_equal(read_image(tmp_path / "phone.png", 8), np.rot90(middle, -1))
 
 
 # --- batches ---
 
 
 def test_pad_mels():
-    batch, lengths = data.pad_mels([np.full((3, 40), 1.0), np.full((5, 40), 2.0)])
+    batch, lengths = pad_mels([np.full((3, 40), 1.0), np.full((5, 40), 2.0)])
     assert batch.shape == (2, 5, 40) and batch.dtype == torch.float32
     assert lengths.tolist() == [3, 5] and lengths.dtype == torch.int64
     assert batch[0, :3].unique() == 1 and batch[0, 3:].unique() == 0 and batch[1].unique() == 2
     halves = [np.random.default_rng(n).normal(size=(n, 40)).astype(np.float16) for n in (4, 7)]  # as the store has them
-    batch, _ = data.pad_mels(halves)
-    assert batch.dtype == torch.float32 and torch.equal(batch, data.pad_mels([half.astype(np.float32) for half in halves])[0])
+    batch, _ = pad_mels(halves)
+    assert batch.dtype == torch.float32 and torch.equal(batch, pad_mels([half.astype(np.float32) for half in halves])[0])
 
 
 def test_augment_crops_and_mirrors():
@@ -338,7 +344,7 @@ def test_augment_crops_and_mirrors():
     images = np.repeat(np.stack([row, column, np.zeros_like(row)], -1)[None].astype(np.uint8), 400, 0)
     seen = set()
     for flip in (False, True):
-        crops = data.augment(images, 8, np.random.default_rng(0), flip)
+        crops = augment(images, 8, np.random.default_rng(0), flip)
         assert crops.shape == (400, 3, 8, 8) and crops.dtype == torch.float32
         values = ((crops + 1) * 127.5).round().int()
         for crop in values:
@@ -347,24 +353,24 @@ def test_augment_crops_and_mirrors():
             assert crop[0].equal(torch.arange(top, top + 8, dtype=torch.int32)[:, None].expand(8, 8))
             seen.add((flip, top, min(left, right), left > right))
     assert seen == {(flip, y, x, mirrored) for flip in (False, True) for y in (0, 1) for x in (0, 1) for mirrored in {False, flip}}
-    again = data.augment(images, 8, np.random.default_rng(0), True)
+    again = augment(images, 8, np.random.default_rng(0), True)
     torch.testing.assert_close(again, crops, atol=0, rtol=0)
 
 
 def test_centre_crop_and_range():
     images = np.zeros((2, 8, 8, 3), np.uint8)
     images[:, 2:6, 2:6] = 255
-    crops = data.centre_crop(images, 4)
+    crops = centre_crop(images, 4)
     assert crops.shape == (2, 3, 4, 4) and crops.unique() == 1
-    assert data.centre_crop(images, 8).unique().tolist() == [-1, 1]
+    assert centre_crop(images, 8).unique().tolist() == [-1, 1]
 
 
 def test_pyramid_keeps_means():
     images = torch.rand(2, 3, 32, 32)
-    small, middle, large = data.pyramid(images, (8, 16, 32))
+    small, middle, large = pyramid(images, (8, 16, 32))
     assert small.shape == (2, 3, 8, 8) and middle.shape == (2, 3, 16, 16) and large.equal(images)
     assert small.std() < 0.5 * images.std()  # antialiased: noise averages out
-    torch.testing.assert_close(data.pyramid(torch.full((1, 3, 32, 32), 0.3), [8])[0], torch.full((1, 3, 8, 8), 0.3))
+    torch.testing.assert_close(pyramid(torch.full((1, 3, 32, 32), 0.3), [8])[0], torch.full((1, 3, 8, 8), 0.3))
 
 
 @pytest.mark.skipif(not CUB100.is_dir(), reason="the real birds are not at hand")
@@ -372,7 +378,7 @@ def test_real_birds():
     source = read_source("cub", CUB100)
     assert len(source.items) == 5902 and len(source.classes) == 100 and source.split.count("test") == 23
     assert {len(item.texts) for item in source.items} == {10}
-    assert data.read_image(source.items[0].path, 38, source.items[0].box).shape == (38, 38, 3)
+    assert read_image(source.items[0].path, 38, source.items[0].box).shape == (38, 38, 3)
 
 
 def test_tacotron2_speaks_a_chunk_at_once(tmp_path, monkeypatch):
@@ -382,7 +388,7 @@ def test_tacotron2_speaks_a_chunk_at_once(tmp_path, monkeypatch):
         asked.append((len(texts), voice, engine))
         return [torch.sin(torch.arange(9000) * (0.05 + 0.01 * len(text))) for text in texts]
 
-    monkeypatch.setattr(speech, "speak", spoken)
+    monkeypatch.setattr(build, "speak", spoken)
     options = OPTIONS | {"voices": ("en-us",), "engine": "tacotron2"}
     build_store(source, tmp_path / "store", **options)
     assert asked == [(20, "en-us", "tacotron2")]

@@ -8,9 +8,11 @@ from IPython.core.pylabtools import print_figure
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from s2igan import backbone, diagrams, figures, sen
+from s2igan import sen
+from s2igan.config import resolve
+from s2igan.evaluation.feature_networks import ProxyNetwork, freeze
 from s2igan.rdg import Discriminator, Generator, RelationSupervisor
-from s2igan.settings import resolve
+from s2igan.reporting import alternative_text, diagrams, plots
 
 
 def words(figure):
@@ -23,7 +25,7 @@ def generator(**sizes):
 
 def small_sen(**values):
     settings = resolve({"system": "SEN", "sen_gru_size": 12, "sen_conv_channels": (6, 10), **values})
-    return sen.SEN(settings, backbone.freeze(backbone.StandIn(5, {})), 7)
+    return sen.SEN(settings, freeze(ProxyNetwork(5, {})), 7)
 
 
 @pytest.fixture(autouse=True)
@@ -55,14 +57,14 @@ def test_another_network_is_drawn_otherwise(sizes):
 def test_without_dense_links_none_is_drawn():
     assert any("dense" in text for text in words(diagrams.rdg(generator())))
     figure = diagrams.rdg(generator(dense=False))
-    assert not any("dense" in text for text in words(figure)) and "dense" not in figures.alt(figure)
+    assert not any("dense" in text for text in words(figure)) and "dense" not in alternative_text.alt(figure)
 
 
 def test_shapes_on_the_drawing_of_sen_are_those_of_a_forward_pass():
     net = small_sen().eval()
     said = words(diagrams.sen(net, 32, frames=100))
     weights, h = net.caption_encoder.attention(torch.zeros(1, 100, 40), torch.tensor([100]))
-    features = net.images.backbone(torch.zeros(1, 3, 32, 32))
+    features = net.image_encoder.backbone(torch.zeros(1, 3, 32, 32))
     for text in (f"A: [B, {weights.shape[1]}, {weights.shape[2]}]", f"h: [B, {h.shape[1]}, {h.shape[2]}]", "a: [B, 24]", "v: [B, 24]",
                  "[B, 100, 40]", "[B, 3, 32, 32]", f"[B, {features.shape[1]}]", f"[B, {net.classifier.out_features}]"):  # fmt: skip
         assert text in said, text
@@ -95,21 +97,21 @@ def test_networks_that_have_no_weights_are_drawn_too():
 
 def test_figures_say_what_they_show():
     log = [{"step": step, "loss": step / 3, "val_mAP": step} for step in (1, 2)]
-    text = figures.alt(figures.curves({"S2IGAN": log, "S2IGAN w/o RS": log}, ["loss", "val_mAP"], "Training $L_d$"))
+    text = alternative_text.alt(plots.curves({"S2IGAN": log, "S2IGAN w/o RS": log}, ["loss", "val_mAP"], "Training $L_d$"))
     assert text == "Lines: Training L_d; loss; val_mAP. Legend: S2IGAN; S2IGAN w/o RS. Across: step."
     picture = np.zeros((8, 8, 3), np.uint8)
-    sheet = figures.contact_sheet([[picture], [picture]], ["a red one", "a blue one"], "Two")
-    assert figures.alt(sheet) == "Pictures: Two. Rows: a red one; a blue one."
-    bars = figures.alt(figures.bars({"flowers": {"S2IGAN": 1.0}, "birds": {"S2IGAN": 2.0}}, "mAP"))
+    sheet = plots.contact_sheet([[picture], [picture]], ["a red one", "a blue one"], "Two")
+    assert alternative_text.alt(sheet) == "Pictures: Two. Rows: a red one; a blue one."
+    bars = alternative_text.alt(plots.bars({"flowers": {"S2IGAN": 1.0}, "birds": {"S2IGAN": 2.0}}, "mAP"))
     assert bars.startswith("Bars") and "Groups: flowers; birds" in bars and text.startswith("Lines: ")
     drawn = diagrams.rdg(generator())
-    assert "[B, 3, 32, 32]" in figures.alt(drawn) and "$" not in figures.alt(drawn)
+    assert "[B, 3, 32, 32]" in alternative_text.alt(drawn) and "$" not in alternative_text.alt(drawn)
 
 
 def test_a_notebook_keeps_the_text_with_the_figure():
     formatter = DisplayFormatter()
     formatter.formatters["image/png"].for_type(Figure, lambda figure: print_figure(figure, "png"))
-    figures.tell_alternative_texts(formatter)
-    shown, about = formatter.format(figures.matrix(np.eye(3), "letter", "row", title="A diagonal"))
+    alternative_text.tell_alternative_texts(formatter)
+    shown, about = formatter.format(plots.matrix(np.eye(3), "letter", "row", title="A diagonal"))
     assert shown["image/png"][:4] == b"\x89PNG"
     assert about["image/png"]["alt"] == "Heat map: A diagonal. Across: letter. Up: row."

@@ -10,7 +10,10 @@ import pytest
 from PIL import Image, ImageChops
 
 from s2igan import BadInput
-from s2igan.embedded import ATTRIBUTES, COLOURS, choose_classes, describe, draw_image, named, write_dataset
+from s2igan.data.synthetic.canvas import COLOURS
+from s2igan.data.synthetic.captions import describe, named_attributes
+from s2igan.data.synthetic.classes import ATTRIBUTES, choose_classes
+from s2igan.data.synthetic.dataset import draw_image, write_dataset
 
 DATASETS = sorted(ATTRIBUTES)
 SMALL = {"classes": 6, "images_per_class": 2, "unseen_images": 2, "captions_per_image": 2, "progress": lambda line: None}
@@ -61,7 +64,7 @@ def test_a_named_attribute_is_one_whose_change_changes_the_caption(dataset: str)
         for name, values in ATTRIBUTES[dataset].items():
             other = next(value for value in values if value != attributes[name])
             changed = describe(dataset, {**attributes, name: other}, np.random.default_rng(seed))
-            assert (name in named(dataset, caption)) == (changed != caption), (name, caption)
+            assert (name in named_attributes(dataset, caption)) == (changed != caption), (name, caption)
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -70,7 +73,7 @@ def test_vaguer_captions_name_less_and_fewer_values_make_closer_classes(dataset:
     counts = {}
     for naming in (1, 4):
         captions = [describe(dataset, classes[i % 20], np.random.default_rng(i), naming=naming) for i in range(2000)]
-        counts[naming] = np.mean([len(named(dataset, caption)) for caption in captions])
+        counts[naming] = np.mean([len(named_attributes(dataset, caption)) for caption in captions])
         assert all(5 <= len(caption.split()) <= 16 for caption in captions)
     assert counts[1] < counts[4] - 1.5
     close = choose_classes(dataset, 100, np.random.default_rng(0), most_values=3)

@@ -12,9 +12,11 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from s2igan import BadInput, data, fetch
-from s2igan.fetch import Remote
-from s2igan.settings import FETCHED
+from s2igan import BadInput
+from s2igan.config import DOWNLOADABLE
+from s2igan.data import download
+from s2igan.data.download import Remote
+from s2igan.data.sources import read_source
 
 
 def archive(files, links=()):
@@ -74,25 +76,25 @@ def remote(server, content, name="set.tgz", **more):
 
 
 def test_the_tables_name_every_file_of_both_layouts():
-    assert set(fetch.REMOTES) == set(FETCHED)
-    for files in fetch.REMOTES.values():
+    assert set(download.REMOTES) == set(DOWNLOADABLE)
+    for files in download.REMOTES.values():
         assert all(file.urls and file.page.startswith("https://") and file.megabytes > 0 for file in files)
         assert all(url.startswith("https://") for file in files for url in file.urls)
-    assert {file.makes for file in fetch.REMOTES["cub"]} == {"CUB_200_2011", "cvpr2016_cub"}
+    assert {file.makes for file in download.REMOTES["cub"]} == {"CUB_200_2011", "cvpr2016_cub"}
 
 
 def test_half_a_download_goes_on_where_it_stopped(server, tmp_path):
     content = archive({"set/a.txt": bytes(np.random.default_rng(0).bytes(300_000))})
     server.files["/set.tgz"], server.cut["/set.tgz"] = content, 100_000
     with pytest.raises(BadInput, match=r"set.tgz could not be fetched \(127.*Error\): get it by hand .*example.org/set.* into "):
-        fetch.fetch(remote(server, content), tmp_path)
+        download.fetch(remote(server, content), tmp_path)
     part = (tmp_path / "set.tgz.part").read_bytes()
     assert not (tmp_path / "set.tgz").exists() and part and content.startswith(part)
-    fetch.fetch(remote(server, content), tmp_path)
+    download.fetch(remote(server, content), tmp_path)
     assert server.asked == [("/set.tgz", None), ("/set.tgz", f"bytes={len(part)}-")]
     assert [path.name for path in tmp_path.iterdir()] == ["set.tgz"] and (tmp_path / "set.tgz").read_bytes() == content
     (tmp_path / "set.tgz").rename(tmp_path / "set.tgz.part")  # whole, but stopped before it got its name
-    fetch.fetch(remote(server, content), tmp_path)
+    download.fetch(remote(server, content), tmp_path)
     assert (tmp_path / "set.tgz").read_bytes() == content
 
 
@@ -100,11 +102,11 @@ def test_a_wrong_checksum_is_fetched_anew_once_and_then_refused(server, tmp_path
     content = archive({"set/a.txt": b"new"})
     server.files["/set.tgz"] = content
     (tmp_path / "set.tgz.part").write_bytes(b"of an older version")
-    fetch.fetch(remote(server, content), tmp_path)
+    download.fetch(remote(server, content), tmp_path)
     assert (tmp_path / "set.tgz").read_bytes() == content
     with pytest.raises(BadInput, match=r"other.tgz could not be fetched .*wrong checksum"):
         server.files["/other.tgz"] = b"something else"
-        fetch.fetch(remote(server, content, "other.tgz"), tmp_path)
+        download.fetch(remote(server, content, "other.tgz"), tmp_path)
     assert not list(tmp_path.glob("other*"))
 
 
@@ -112,10 +114,10 @@ def test_mirrors_are_tried_in_order_and_a_page_is_no_archive(server, tmp_path):
     content = archive({"set/a.txt": b"a"})
     server.files |= {"/page": b"<html>please confirm</html>", "/third": content}
     mirrors = tuple(f"{server.url}/{name}" for name in ("absent", "page", "third"))
-    fetch.fetch(Remote("set.tgz", mirrors, None, 1, "set"), tmp_path)
+    download.fetch(Remote("set.tgz", mirrors, None, 1, "set"), tmp_path)
     assert (tmp_path / "set.tgz").read_bytes() == content
     with pytest.raises(BadInput, match=r"HTTPError; .*sent a page in place of the file"):
-        fetch.fetch(Remote("b.tgz", mirrors[:2], None, 1, "b"), tmp_path)
+        download.fetch(Remote("b.tgz", mirrors[:2], None, 1, "b"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_archives_that_are_not_what_they_should_be_leave_nothing(tmp_path, files
     (tmp_path / "in").mkdir()
     (tmp_path / "in/set.tgz").write_bytes(archive(files, links))
     with pytest.raises(BadInput, match=line):
-        fetch.unpack(tmp_path / "in/set.tgz", tmp_path / "in", "set", (".txt",))
+        download.unpack(tmp_path / "in/set.tgz", tmp_path / "in", "set", (".txt",))
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "set.tgz"]
 
 
@@ -140,18 +142,18 @@ def test_a_damaged_archive_and_a_full_disk_are_one_line_and_leave_nothing(tmp_pa
     for damaged in (content[:20_000], content[:20_000] + b"\0" * 9000 + content[29_000:], b"no archive"):
         (tmp_path / "set.tgz").write_bytes(damaged)
         with pytest.raises(BadInput, match=r"set.tgz is damaged .*delete it"):
-            fetch.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
+            download.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
         assert [path.name for path in tmp_path.iterdir()] == ["set.tgz"]
     (tmp_path / "set.tgz").write_bytes(content)
     with monkeypatch.context() as patch:
-        patch.setattr(fetch.shutil, "copyfileobj", lambda *files: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        patch.setattr(download.shutil, "copyfileobj", lambda *files: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         with pytest.raises(BadInput, match=r"cannot unpack .*set.tgz.*No space left"):
-            fetch.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
+            download.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
     assert [path.name for path in tmp_path.iterdir()] == ["set.tgz"]
-    fetch.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
+    download.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
     assert len(list((tmp_path / "set").iterdir())) == 9
     with pytest.raises(BadInput, match=r"not enough disk for .*set.tgz: it needs about"):
-        fetch.fetch(Remote("set.tgz", ("http://127.0.0.1/",), None, 10**12, "set"), tmp_path)
+        download.fetch(Remote("set.tgz", ("http://127.0.0.1/",), None, 10**12, "set"), tmp_path)
 
 
 def flowers():
@@ -177,28 +179,28 @@ def test_oxford_is_fetched_unpacked_and_read(server, tmp_path, monkeypatch):
     server.files = {f"/{name}": content for name, content in files.items()}
     small = tuple(
         Remote(r.name, (f"{server.url}/{r.name}",), md5(files[r.name]) if r.md5 else None, 1, r.makes, r.keep, r.page)
-        for r in fetch.REMOTES["oxford"]
+        for r in download.REMOTES["oxford"]
     )  # fmt: skip
-    monkeypatch.setitem(fetch.REMOTES, "oxford", small)
-    fetch.complete("oxford", tmp_path)  # nothing is fetched unasked
+    monkeypatch.setitem(download.REMOTES, "oxford", small)
+    download.complete("oxford", tmp_path)  # nothing is fetched unasked
     assert not server.asked and not list(tmp_path.iterdir())
     lines = []
-    fetch.complete("oxford", tmp_path, download=True, progress=lines.append)
+    download.complete("oxford", tmp_path, download=True, progress=lines.append)
     assert [line.split("/")[-1] for line in lines] == ["102flowers.tgz", "cvpr2016_flowers.tar.gz"]
-    source = data.read_source("oxford", tmp_path)
+    source = read_source("oxford", tmp_path)
     assert source.classes == ("class_00001", "class_00002", "class_00030", "class_00040") and source.split == ("test",) * 2 + ("train",) * 2
     assert len(source.items) == 8 and source.items[0].texts == ("this flower is red", "it has petals")
     assert not list(tmp_path.rglob("*.t7"))
     asked = len(server.asked)
-    fetch.complete("oxford", tmp_path, download=True)
+    download.complete("oxford", tmp_path, download=True)
     assert len(server.asked) == asked  # all is there
 
     (tmp_path / "102flowers.tgz").write_bytes(b"another")
     (tmp_path / "jpg").rename(tmp_path / "away")
     with pytest.raises(BadInput, match=r"102flowers.tgz is not the published one"):
-        fetch.complete("oxford", tmp_path)
+        download.complete("oxford", tmp_path)
 
 
 def test_other_data_sets_are_left_alone(tmp_path):
-    fetch.complete("folder", tmp_path, download=True)
+    download.complete("folder", tmp_path, download=True)
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,10 @@ from scipy.linalg import sqrtm
 from torch import nn
 from torch_fidelity import calculate_metrics
 
-from s2igan import BadInput, backbone, embedded, losses, metrics
+from s2igan import BadInput, losses, metrics
+from s2igan.data.synthetic.classes import choose_classes
+from s2igan.data.synthetic.dataset import draw_image
+from s2igan.evaluation.feature_networks import FIDInception, _fid_weights, extract, fold_norms, freeze
 
 
 def test_matching_loss_of_orthogonal_pairs():
@@ -156,10 +159,10 @@ def test_frechet_distance_closed_forms():
 def test_fid_against_torch_fidelity(tmp_path):
     """The same weights and images, already of 299 pixels: torch-fidelity's resizing is TensorFlow's, pytorch-fid's is PyTorch's."""
     torch.manual_seed(0)
-    state = backbone._fid_weights("random")
-    net = backbone.FIDInception(state)
+    state = _fid_weights("random")
+    net = FIDInception(state)
     rng = np.random.default_rng(0)
-    drawn = [embedded.draw_image("mini-flowers", flower, rng, 299) for flower in embedded.choose_classes("mini-flowers", 12, rng)]
+    drawn = [draw_image("mini-flowers", flower, rng, 299) for flower in choose_classes("mini-flowers", 12, rng)]
     pictures = torch.stack([torch.as_tensor(np.array(image)).permute(2, 0, 1) for image in drawn]).contiguous()
     pixels = (pictures.float() - 128) / 128  # torch-fidelity's range; pytorch-fid's is x / 127.5 - 1
     for norm in (module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d)):
@@ -168,7 +171,7 @@ def test_fid_against_torch_fidelity(tmp_path):
         net.train()(pixels[:6])
     own = net.net.state_dict()
     torch.save({name: own.get(name, tensor) for name, tensor in state.items()}, tmp_path / "weights.pth")
-    features = backbone.extract(backbone.fold_norms(backbone.freeze(net)), pixels, 299)
+    features = extract(fold_norms(freeze(net)), pixels, 299)
     theirs = calculate_metrics(
         input1=torch.utils.data.Subset(pictures, range(6)), input2=torch.utils.data.Subset(pictures, range(6, 12)), fid=True, cuda=False,
         feature_extractor_weights_path=str(tmp_path / "weights.pth"), verbose=False, cache=False, save_cpu_ram=True,

@@ -18,8 +18,15 @@ import soundfile
 import torch
 import yaml
 
-from s2igan import BadInput, analysis, backbone, data, embedded, speech
-from s2igan.settings import resolve
+from s2igan import BadInput, speech
+from s2igan.config import resolve
+from s2igan.data.sources import read_source
+from s2igan.data.store import attribute_targets, open_store
+from s2igan.data.synthetic.classes import ATTRIBUTES
+from s2igan.data.synthetic.dataset import write_dataset
+from s2igan.evaluation.finished import load_caption_encoder, load_generator
+from s2igan.reporting.keep import keep_tables
+from s2igan.reporting.one_word import follows, one_word_changed
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -127,7 +134,7 @@ def test_the_other_systems_join_the_same_study(toy):
     assert set(table.system) == {"real", "SEN", "text encoder", "S2IGAN", "S2IGAN end-to-end", "StackGAN-v2 (T2IG)"}
     assert (results / "sen-text-encoder-seed0/02_text_encoder.ipynb").is_file()
     left = {path.name for path in (results / "rdg-s2igan-end-to-end-seed0").iterdir()}
-    assert {"hearing.safetensors", "embeddings.safetensors", "weights.safetensors"} <= left
+    assert {"speech_encoder.safetensors", "embeddings.safetensors", "weights.safetensors"} <= left
     new_captions_are_embedded_as_old_ones(folder)
     tables = folder / "results/mini/tables"
     for name in ("table1", "table2", "retrieval", "published1", "claims", "asked_mini-flowers"):
@@ -136,7 +143,7 @@ def test_the_other_systems_join_the_same_study(toy):
     for name in ("samples", "systems", "words", "growth", "tsne", "map", "curves_rdg"):
         assert (tables / f"{name}_mini-flowers.png").stat().st_size > 1000, name
     words = pd.read_csv(tables / "words.csv")
-    assert set(words.attribute) == set(embedded.ATTRIBUTES["mini-flowers"]) and words["S2IGAN end-to-end"].between(0, 100).all()
+    assert set(words.attribute) == set(ATTRIBUTES["mini-flowers"]) and words["S2IGAN end-to-end"].between(0, 100).all()
 
 
 def test_networks_that_are_ready_take_the_place_of_training(toy):
@@ -168,19 +175,19 @@ def test_networks_that_are_ready_take_the_place_of_training(toy):
 
 
 def new_captions_are_embedded_as_old_ones(folder):
-    store, of_toy = data.open_store(folder / "data/mini/mini-flowers"), resolve({})
+    store, of_toy = open_store(folder / "data/mini/mini-flowers"), resolve({})
     some = [0, 3, 5]
     texts, mels = [store.caption_text[i] for i in some], [torch.from_numpy(np.array(store.mel(i))).float() for i in some]
     for system in ("s2igan", "s2igan-end-to-end", "stackgan-v2-t2ig"):
         run = folder / f"results/mini/mini-flowers/rdg-{system}-seed0"
-        kept = analysis.load_generator(of_toy, run, store, folder)[1][some]
-        assert torch.allclose(analysis.load_listener(run, store, folder)(texts, mels), kept, atol=0.02), system
-    changed, mels = analysis.one_word_changed(store, of_toy)
+        kept = load_generator(of_toy, run, store, folder)[1][some]
+        assert torch.allclose(load_caption_encoder(run, store, folder)(texts, mels), kept, atol=0.02), system
+    changed, mels = one_word_changed(store, of_toy)
     assert len(mels) == len(changed)
-    values, _ = backbone.attribute_targets(store)
+    values, _ = attribute_targets(store)
     first = changed.iloc[0]
     seen = {name: np.full(len(changed), values[name].index(first.value) if name == first.attribute else -1) for name in values}
-    assert list(analysis.follows(changed, store, seen)) == list((changed.attribute == first.attribute) & (changed.value == first.value))
+    assert list(follows(changed, store, seen)) == list((changed.attribute == first.attribute) & (changed.value == first.value))
 
 
 def test_the_experiment_on_the_distinctive_loss_reads_its_studies(toy):
@@ -194,17 +201,17 @@ def test_the_experiment_on_the_distinctive_loss_reads_its_studies(toy):
     gains = pd.read_csv(out.parent / "gains.csv")
     assert list(gains.condition) == ["as it is"] and gains["L_d helps"][0] == "cannot be told"  # one seed
     assert (out.parent / "gains.svg").stat().st_size > 1000
-    analysis.keep_tables(out.parent, folder / "kept")
+    keep_tables(out.parent, folder / "kept")
     assert pd.read_csv(folder / "kept/distinctive/metrics.csv").commit.notna().all()
     assert {"gains.md", "gains.svg", out.name} <= {path.name for path in (folder / "kept/distinctive").iterdir()}
     with pytest.raises(BadInput, match="make distinctive"):
-        analysis.keep_tables(folder / "elsewhere/distinctive/tables", folder / "kept")
+        keep_tables(folder / "elsewhere/distinctive/tables", folder / "kept")
 
 
 def test_somebodys_own_recordings_and_images(tmp_path):
     folder, mine = project(tmp_path / "project"), tmp_path / "mine"
-    embedded.write_dataset("mini-birds", mine, 3, 20, 4, 4, 1, workers=1, progress=lambda line: None)
-    for item in data.read_source("folder", mine).items:
+    write_dataset("mini-birds", mine, 3, 20, 4, 4, 1, workers=1, progress=lambda line: None)
+    for item in read_source("folder", mine).items:
         audio = mine / "audio" / f"{item.name}_0.flac"
         audio.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(audio, speech.speak(list(item.texts))[0].numpy(), speech.SAMPLE_RATE)
@@ -218,7 +225,7 @@ def test_somebodys_own_recordings_and_images(tmp_path):
 
 def test_a_fault_in_the_data_is_one_line(tmp_path):
     folder, mine = project(tmp_path / "project"), tmp_path / "mine"
-    embedded.write_dataset("mini-birds", mine, 3, 10, 2, 2, 1, workers=1, progress=lambda line: None)
+    write_dataset("mini-birds", mine, 3, 10, 2, 2, 1, workers=1, progress=lambda line: None)
     broken = sorted((mine / "images").rglob("*.png"))[3]
     broken.write_bytes(b"")
     ended = study(folder, "DATASET=folder", f"DATA_DIR={mine}")

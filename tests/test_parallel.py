@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2igan import BadInput, parallel
-from s2igan.settings import resolve
+from s2igan import BadInput
+from s2igan.config import resolve
+from s2igan.training import processes
 
 SCRIPT = Path(__file__).with_name("train_with_frozen_norms.py")
 VALUES = {
@@ -43,17 +44,17 @@ def test_two_processes_train_as_one_where_batchnorm_is_frozen(drawn, stage, syst
 
 
 def test_one_process_is_alone(tmp_path):
-    assert (parallel.world(), parallel.rank(), parallel.rows(7)) == (1, 0, slice(0, None, 1))
+    assert (processes.world(), processes.rank(), processes.local_shard(7)) == (1, 0, slice(0, None, 1))
     x = torch.ones(2)
-    parallel.average([x])
-    assert torch.equal(x, torch.ones(2)) and parallel.gather(x) is x
-    parallel.train_apart(resolve({"system": "SEN"}), "sen", tmp_path)  # nothing to do
+    processes.all_reduce_mean([x])
+    assert torch.equal(x, torch.ones(2)) and processes.gather(x) is x
+    processes.train_apart(resolve({"system": "SEN"}), "sen", tmp_path)  # nothing to do
 
 
 def test_rows_of_several_processes(monkeypatch):
-    monkeypatch.setattr(parallel, "world", lambda: 3)
-    monkeypatch.setattr(parallel, "rank", lambda: 1)
-    assert list(range(9))[parallel.rows(9)] == [1, 4, 7]
-    for processes in (3, 6, 8):  # 8 rows among 3 or 6 processes, or one row each, which BatchNorm cannot do with
+    monkeypatch.setattr(processes, "world", lambda: 3)
+    monkeypatch.setattr(processes, "rank", lambda: 1)
+    assert list(range(9))[processes.local_shard(9)] == [1, 4, 7]
+    for count in (3, 6, 8):  # 8 rows among 3 or 6 processes, or one row each, which BatchNorm cannot do with
         with pytest.raises(BadInput, match=r"'processes' is .: rdg_batch, 8, cannot be split evenly"):
-            resolve({"processes": processes, "sen_batch": 48, "rdg_batch": 8})
+            resolve({"processes": count, "sen_batch": 48, "rdg_batch": 8})

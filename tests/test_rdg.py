@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from s2igan import evaluate
-from s2igan.generation import ForGeneration
+from s2igan.evaluation.fast_generator import FastGenerator
+from s2igan.evaluation.generate import generate, to_uint8
 from s2igan.rdg import Discriminator, Generator, RelationSupervisor, UpBlock, conv3x3, joint_conv, upsample_conv
 
 
@@ -76,16 +76,16 @@ def test_the_form_for_generation_draws_the_same(dense, first_size, stages):
     generator.eval()
     given = torch.randn(5, 3), torch.randn(5, 12), torch.randn(5, 4)
     images, mu, logvar = generator(*given)
-    fast = ForGeneration(generator)
+    fast = FastGenerator(generator)
     found, *rest = fast(*given)
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip([*images, mu, logvar], [*found, *rest], strict=True))
     assert min(image.std() for image in images) > 0.01
-    rough = ForGeneration(generator, torch.bfloat16)(*given)[0]
+    rough = FastGenerator(generator, torch.bfloat16)(*given)[0]
     assert all(a.dtype == torch.float32 and 0 < (a - b).abs().mean() < 0.05 for a, b in zip(rough, images, strict=True))
     random = torch.Generator().manual_seed(0)  # as `generate` draws
     plain, _, _ = generator(torch.randn(5, 3, generator=random), given[1], torch.randn(5, 4, generator=random))
-    drawn = np.concatenate(list(evaluate.generate(generator, given[1], 0, batch=2)))
-    assert np.abs(evaluate.to_uint8(plain[-1].detach()).astype(int) - drawn).max() <= 1
+    drawn = np.concatenate(list(generate(generator, given[1], 0, batch=2)))
+    assert np.abs(to_uint8(plain[-1].detach()).astype(int) - drawn).max() <= 1
 
 
 def test_condition_is_mu_plus_eps_sigma():

@@ -7,7 +7,9 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from s2igan import BadInput
-from s2igan.sen import ImageEncoder, SpeechEncoder, lr_factor, padded_gru, training_steps
+from s2igan.sen import ImageEncoder, SpeechEncoder, padded_gru
+from s2igan.training.loop import training_steps
+from s2igan.training.sen import lr_factor
 
 
 def small(**options):
@@ -109,10 +111,10 @@ def test_lengths_and_learning_rates():
 def test_an_epoch_holds_every_image_once_with_its_own_caption():
     from types import SimpleNamespace
 
-    from s2igan.sen import epoch_batches
+    from s2igan.training.batches import epoch_batches
 
     rng = np.random.default_rng(0)
-    store = SimpleNamespace(captions_by_image=[np.arange(2 * i, 2 * i + 2) for i in range(50)], mel_lengths=rng.integers(20, 90, 100))
+    store = SimpleNamespace(caption_ids_by_image=[np.arange(2 * i, 2 * i + 2) for i in range(50)], mel_lengths=rng.integers(20, 90, 100))
     images = np.arange(50)[::-2]
     batches = list(epoch_batches(images, store, 8, np.random.default_rng(1)))
     assert len(batches) == 3

@@ -2,23 +2,23 @@
 
 import pytest
 
-from s2igan import BadInput, settings
+from s2igan import BadInput, config
 
 
 def test_defaults_are_those_of_mini():
-    assert settings.resolve({}) == settings.resolve({"preset": "mini"})
-    assert settings.resolve({}).study == "mini"
+    assert config.resolve({}) == config.resolve({"preset": "mini"})
+    assert config.resolve({}).study == "mini"
 
 
 def test_user_overrides_preset_overrides_default():
-    paper = settings.resolve({"preset": "paper", "rdg_batch": "7"})
+    paper = config.resolve({"preset": "paper", "rdg_batch": "7"})
     assert (paper.data_image_size, paper.rdg_width, paper.rdg_batch) == (256, 64, 7)
     assert paper.sen_steps is None  # the paper counts epochs
 
 
 def test_strings_as_a_command_line_gives_them():
     given = {"sen_betas": "0.5, 0.9", "data_voices": "en-us,en-gb", "rdg_steps": "none", "rdg_standardise": "false", "seed": "3"}
-    resolved = settings.resolve(given)
+    resolved = config.resolve(given)
     assert resolved.sen_betas == (0.5, 0.9)
     assert resolved.data_voices == ("en-us", "en-gb")
     assert (resolved.rdg_steps, resolved.rdg_standardise, resolved.seed) == (None, False, 3)
@@ -41,54 +41,54 @@ def test_strings_as_a_command_line_gives_them():
 )
 def test_bad_values_get_one_line(given, said):
     with pytest.raises(BadInput) as error:
-        settings.resolve(given)
+        config.resolve(given)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_notebook_refuses_a_mistyped_name_and_ignores_the_rest():
-    assert settings.from_notebook({"seed": 4, "_private": 1, "In": [], "settings": settings, "resolve": settings.resolve}).seed == 4
+    assert config.from_notebook({"seed": 4, "_private": 1, "In": [], "config": config, "resolve": config.resolve}).seed == 4
     with pytest.raises(BadInput, match="sen_steps"):
-        settings.from_notebook({"sen_stepz": 4})
+        config.from_notebook({"sen_stepz": 4})
 
 
 def test_yaml(tmp_path):
     path = tmp_path / "my.yaml"
     path.write_text("rdg_steps: 5\ndataset: mini-birds\n")
-    assert settings.from_yaml(path) == {"rdg_steps": 5, "dataset": "mini-birds"}
+    assert config.from_yaml(path) == {"rdg_steps": 5, "dataset": "mini-birds"}
     for text, said in [("- a\n", "name: value"), ("a: [", "no YAML")]:
         path.write_text(text)
         with pytest.raises(BadInput, match=said):
-            settings.from_yaml(path)
+            config.from_yaml(path)
     with pytest.raises(BadInput, match="does not exist"):
-        settings.from_yaml(tmp_path / "none.yaml")
+        config.from_yaml(tmp_path / "none.yaml")
 
 
 def test_a_stage_reads_its_own_settings_only():
-    base = settings.resolve({})
+    base = config.resolve({})
     changed = {"data": {"data_voices": "en-us"}, "sen": {"sen_lr": 0.1}, "rdg": {"rdg_kl_weight": 1}}
     for owner, given in changed.items():
-        other = settings.resolve(given)
-        differ = {stage for stage in changed if settings.of_stage(base, stage) != settings.of_stage(other, stage)}
+        other = config.resolve(given)
+        differ = {stage for stage in changed if config.of_stage(base, stage) != config.of_stage(other, stage)}
         assert differ == {owner}
     # Only the text encoder reads the settings of the text encoder.
     for system, reads in (("SEN", False), ("text encoder", True)):
-        plain, changed_text = (settings.resolve({"system": system, **given}) for given in ({}, {"sen_text_rnn_size": 7}))
-        assert (settings.of_stage(plain, "sen") != settings.of_stage(changed_text, "sen")) == reads
+        plain, changed_text = (config.resolve({"system": system, **given}) for given in ({}, {"sen_text_rnn_size": 7}))
+        assert (config.of_stage(plain, "sen") != config.of_stage(changed_text, "sen")) == reads
     # A speech encoder that learns with the generator makes SEN's settings RDG's own.
-    learning, other = (settings.resolve({"system": "S2IGAN w/o SEN", **given}) for given in ({}, {"sen_lr": 0.1}))
-    assert settings.of_stage(learning, "rdg") != settings.of_stage(other, "rdg")
-    elsewhere = settings.resolve({"threads": 2, "device": "cpu"})
-    assert all(settings.of_stage(base, stage) == settings.of_stage(elsewhere, stage) for stage in changed)
+    learning, other = (config.resolve({"system": "S2IGAN w/o SEN", **given}) for given in ({}, {"sen_lr": 0.1}))
+    assert config.of_stage(learning, "rdg") != config.of_stage(other, "rdg")
+    elsewhere = config.resolve({"threads": 2, "device": "cpu"})
+    assert all(config.of_stage(base, stage) == config.of_stage(elsewhere, stage) for stage in changed)
 
 
 def test_folders_of_runs():
-    values = settings.resolve({"dataset": "mini-birds", "system": "S2IGAN w/o L_d", "seed": 2})
-    assert settings.run_dir(values, "rdg").as_posix() == "results/mini/mini-birds/rdg-s2igan-wo-ld-seed2"
-    assert settings.run_dir(values, "sen", system="SEN").name == "sen-sen-seed2"
-    assert settings.run_dir(values, "analysis", root="/x").as_posix() == "/x/results/mini/mini-birds/analysis"
-    assert settings.store_dir(values).as_posix() == "data/mini/mini-birds"
-    slugs = [settings.slug(system) for system in [*settings.SEN_SYSTEMS, *settings.RDG_SYSTEMS]]
+    values = config.resolve({"dataset": "mini-birds", "system": "S2IGAN w/o L_d", "seed": 2})
+    assert config.run_dir(values, "rdg").as_posix() == "results/mini/mini-birds/rdg-s2igan-wo-ld-seed2"
+    assert config.run_dir(values, "sen", system="SEN").name == "sen-sen-seed2"
+    assert config.run_dir(values, "analysis", root="/x").as_posix() == "/x/results/mini/mini-birds/analysis"
+    assert config.store_dir(values).as_posix() == "data/mini/mini-birds"
+    slugs = [config.slug(system) for system in [*config.SEN_SYSTEMS, *config.RDG_SYSTEMS]]
     assert len(set(slugs)) == len(slugs)
 
 
@@ -101,22 +101,22 @@ def test_folders_of_runs():
 )  # fmt: skip
 def test_odd_values_get_one_line_too(given, said):
     with pytest.raises(BadInput) as caught:
-        settings.resolve(given)
+        config.resolve(given)
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_every_preset_resolves_and_numbers_may_come_as_text():
-    assert settings.resolve({"preset": "paper"}).rdg_kl_weight == 2.0 and settings.resolve({"preset": "paper"}).rdg_condition_size == 128
-    assert settings.resolve({"preset": "small"}).data_image_size == 64
-    assert settings.resolve({"data_image_size": "16", "rdg_stages": "2"}).data_image_size == 16
+    assert config.resolve({"preset": "paper"}).rdg_kl_weight == 2.0 and config.resolve({"preset": "paper"}).rdg_condition_size == 128
+    assert config.resolve({"preset": "small"}).data_image_size == 64
+    assert config.resolve({"data_image_size": "16", "rdg_stages": "2"}).data_image_size == 16
 
 
 def test_the_settings_cell_can_be_run_again_after_later_cells():
-    first = settings.from_notebook({"dataset": "mini-birds"})
-    again = settings.from_notebook({"dataset": "mini-birds", "seed": 3, "settings": first, "started": 1.0, "rows": [1]})
+    first = config.from_notebook({"dataset": "mini-birds"})
+    again = config.from_notebook({"dataset": "mini-birds", "seed": 3, "settings": first, "started": 1.0, "rows": [1]})
     assert again.seed == 3
     with pytest.raises(BadInput, match="started"):
-        settings.from_notebook({"dataset": "mini-birds", "started": 1.0})
-    assert settings.from_notebook({"system": "SEN"}, systems=["SEN"]).system == "SEN"
+        config.from_notebook({"dataset": "mini-birds", "started": 1.0})
+    assert config.from_notebook({"system": "SEN"}, systems=["SEN"]).system == "SEN"
     with pytest.raises(BadInput, match="system 'SEN' is not trained in this notebook: choose one of S2IGAN, "):
-        settings.from_notebook({"system": "SEN"}, systems=settings.RDG_SYSTEMS)
+        config.from_notebook({"system": "SEN"}, systems=config.RDG_SYSTEMS)

@@ -25,7 +25,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
-from s2igan import BadInput, widgets
+from s2igan import BadInput
+from s2igan.demo import widgets
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = importlib.util.spec_from_file_location("site_build", ROOT / "site" / "build.py")
@@ -169,9 +170,9 @@ def test_a_page_shows_no_noise():
 
 
 def test_links_lead_from_words_to_pages():
-    names = {"sen", "sen.SEN", "sen.SEN.own_state"}
+    names = {"sen", "sen.SEN", "sen.SEN.state_without_backbone"}
     assert build.linked("`sen`, `sen.SEN`", [], names) == "`sen`, {py:obj}`sen.SEN <s2igan.sen.SEN>`"
-    assert build.linked("`s2igan.sen.SEN.own_state`", [], names) == "{py:obj}`s2igan.sen.SEN.own_state <s2igan.sen.SEN.own_state>`"
+    assert build.linked("`s2igan.sen.SEN.state_without_backbone`", [], names) == "{py:obj}`s2igan.sen.SEN.state_without_backbone <s2igan.sen.SEN.state_without_backbone>`"
     for kept in ("[`02_sen`](x.md)", "```\n02_sen\n```", "{py:obj}`sen.SEN`", "``sen.SEN``", "`make study`", "`sen.md`"):
         assert build.linked(kept, ["02_sen"], names) == kept
     found = build.names_of(ROOT / "lib/s2igan")

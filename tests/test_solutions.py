@@ -9,9 +9,14 @@ import pytest
 import torch
 from test_training import TINY
 
-from s2igan import backbone, data, evaluate, metrics, sen, speech
+from s2igan import metrics, speech
+from s2igan.config import resolve
+from s2igan.data.batches import pad_mels
+from s2igan.data.store import attribute_targets, open_store
+from s2igan.evaluation.evaluator import FeatureNetworks
+from s2igan.evaluation.feature_networks import ProxyNetwork, extract, freeze, load_network
 from s2igan.rdg import Generator
-from s2igan.settings import resolve
+from s2igan.training.sen import fresh_sen
 
 SOLUTIONS = Path(__file__).resolve().parents[1] / "notebooks" / "solutions"
 
@@ -25,7 +30,7 @@ def solutions(name):
 
 @pytest.fixture(scope="module")
 def store(drawn):
-    return data.open_store(drawn / "store")
+    return open_store(drawn / "store")
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +75,10 @@ def test_sen(store, settings, drawn):
     assert module.dependence_on_the_batch(store, True) < 1e-5 < 1e-3 < module.dependence_on_the_batch(store, False)
     masked, plain = module.loss_of_a_perfect_batch()
     assert masked < 0.001 and plain == pytest.approx(4 / 3 * math.log(2), abs=0.001)
-    net = backbone.load_network(drawn / "backbone.safetensors")
-    found = module.with_the_mean_in_place_of_attention(settings, store, net, backbone.extract(net, store.images, 32))
+    net = load_network(drawn / "backbone.safetensors")
+    found = module.with_the_mean_in_place_of_attention(settings, store, net, extract(net, store.images, 32))
     assert set(found) == {"attention", "mean over time"} and len(set(found.values())) == 2
-    weights, _ = module.MeanPooled(gru_size=4).attention(*data.pad_mels([store.mel(0), store.mel(1)]))
+    weights, _ = module.MeanPooled(gru_size=4).attention(*pad_mels([store.mel(0), store.mel(1)]))
     assert torch.allclose(weights.sum(1), torch.ones(2, 8)) and len(weights[0, :, 0].unique()) <= 2
 
 
@@ -89,15 +94,15 @@ def test_rdg(store, settings, drawn):
     assert (module.noise_or_condition(generator, torch.randn(12, 16), 12) > 0).all()
     measured, expected = module.wrong_that_is_right(store)
     assert measured == pytest.approx(expected, abs=0.01)
-    net = sen.fresh_sen(settings, store, backbone.load_network(drawn / "backbone.safetensors"))
+    net = fresh_sen(settings, store, load_network(drawn / "backbone.safetensors"))
     embedded = torch.randn(len(store.caption_image), 16, generator=torch.Generator().manual_seed(0))
     longer = settings.model_copy(update={"rdg_steps": 60, "rdg_lr": 0.01})
     free, held = module.without_the_kl_term(longer, store, net, embedded).to_numpy()
     assert free[0] > 1.05 * held[0] and abs(free[1] - 1) > 5 * abs(held[1] - 1)  # the term holds mu near 0, and sigma near 1
     assert module.least_squares(torch.tensor([1.0, 3.0]), 1.0) == 2
-    judge = backbone.freeze(backbone.StandIn(20, {}))
-    features = backbone.extract(judge, store.images, 32)
-    table = module.with_least_squares(settings, store, net, embedded, evaluate.Judges(judge, judge, judge, features, features))
+    judge = freeze(ProxyNetwork(20, {}))
+    features = extract(judge, store.images, 32)
+    table = module.with_least_squares(settings, store, net, embedded, FeatureNetworks(judge, judge, judge, features, features))
     assert list(table.index) == ["cross-entropy", "least squares"] and table.FID.nunique() == 2 and table.notna().all(axis=None)
 
 
@@ -130,8 +135,8 @@ def test_tables_and_figures(store, settings):
     assert module.seeds_needed(1.0, 100.0) == 2
     few = module.seeds_needed(3.0, 2.0)
     assert 4 < few < 20 and module.seeds_needed(3.0, 1.0) > few
-    values, _ = backbone.attribute_targets(store)
-    evaluator = backbone.freeze(backbone.StandIn(20, {name: len(v) for name, v in values.items()}))
+    values, _ = attribute_targets(store)
+    evaluator = freeze(ProxyNetwork(20, {name: len(v) for name, v in values.items()}))
     generator = Generator(16, 8, 4, 8, 3, 8).eval()
     table = module.confused_values(settings, store, generator, lambda texts, mels: torch.randn(len(texts), 16), evaluator)
     assert list(table.columns) == values["colour"] and np.allclose(table.sum(axis=1), 100)

@@ -15,24 +15,27 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from s2igan import (
-    BadInput,
-    backbone,
-    cards,
-    data,
-    embedded,
-    evaluate,
-    pretrained,
-    rdg_training,
-    runs,
-    sen,
-    sentences,
-    speaking,
-    speech,
-    study,
-)  # fmt: skip
-from s2igan.__main__ import main
-from s2igan.settings import EMBEDDED, of_stage, resolve, run_dir, store_dir
+from s2igan import BadInput, config, speech
+from s2igan.config import SYNTHETIC, of_stage, resolve, run_dir, store_dir
+from s2igan.data.batches import centre_crop
+from s2igan.data.store import attribute_targets, open_store
+from s2igan.data.synthetic.classes import ATTRIBUTES
+from s2igan.demo import cards, packed_weights, sentences
+from s2igan.demo.load import load
+from s2igan.demo.out_of_distribution import fit_out_of_distribution
+from s2igan.demo.speak import said_and_seen
+from s2igan.evaluation.evaluator import FeatureNetworks
+from s2igan.evaluation.feature_networks import ProxyNetwork, extract, freeze, load_network, save_network
+from s2igan.evaluation.generate import to_uint8
+from s2igan.evaluation.images import evaluate_rdg
+from s2igan.evaluation.retrieval import evaluate_sen
+from s2igan.training.embeddings import embed_captions, standardised
+from s2igan.training.logs import Log, read_log
+from s2igan.training.rdg_networks import build_networks, make_generator
+from s2igan.training.records import provenance, write_metrics
+from s2igan.training.sen import fresh_sen
+from s2igan.workflow import study
+from s2igan.workflow.commands import main
 
 ROOT = Path(__file__).resolve().parents[1]
 SENTENCE = "a flower with five blue petals"
@@ -50,36 +53,36 @@ def finished(tmp_path_factory, drawn):
     (root / "Snakefile").touch()
     base = resolve(SMALL)
     shutil.copytree(drawn / "store", store_dir(base, root))
-    store = data.open_store(store_dir(base, root))
+    store = open_store(store_dir(base, root))
     torch.manual_seed(0)
-    sizes = {name: len(values) for name, values in backbone.attribute_targets(store)[0].items()}
+    sizes = {name: len(values) for name, values in attribute_targets(store)[0].items()}
     of_data, features = run_dir(base, "data", root=root), {}
     for name in ("backbone", "evaluator"):
-        backbone.save_network(backbone.freeze(backbone.StandIn(20, sizes)), of_data / f"{name}.safetensors")
-        features[name] = backbone.extract(backbone.load_network(of_data / f"{name}.safetensors"), store.images, 32)
+        save_network(freeze(ProxyNetwork(20, sizes)), of_data / f"{name}.safetensors")
+        features[name] = extract(load_network(of_data / f"{name}.safetensors"), store.images, 32)
     save_file(features, of_data / "features.safetensors")
-    runs.write_metrics(of_data, [{"metric": "mAP real", "value": 1.0, "n": 1, "split": "test"}], base, "data", "real", fingerprint="none")
-    judge = backbone.load_network(of_data / "evaluator.safetensors")
-    judges = evaluate.Judges(judge, judge, judge, features["evaluator"], features["evaluator"])
-    for stage, system in [parts for parts in pretrained.NETWORKS.values() if parts[1]]:
+    write_metrics(of_data, [{"metric": "mAP real", "value": 1.0, "n": 1, "split": "test"}], base, "data", "real", fingerprint="none")
+    judge = load_network(of_data / "evaluator.safetensors")
+    judges = FeatureNetworks(judge, judge, judge, features["evaluator"], features["evaluator"])
+    for stage, system in [parts for parts in packed_weights.NETWORKS.values() if parts[1]]:
         own = base.model_copy(update={"system": system})
         folder = run_dir(own, stage, root=root)
-        runs.Log(folder / "log.jsonl", 7)(7, matching=1.0, val_mAP=2.0)
+        Log(folder / "log.jsonl", 7)(7, matching=1.0, val_mAP=2.0)
         if stage == "sen":
-            net = sen.fresh_sen(own, store, backbone.load_network(of_data / "backbone.safetensors")).eval()
-            heard = sen.embed_captions(net.caption_encoder, store, np.arange(len(store.caption_image)))
-            _, mean, deviation = sen.standardised(heard, store)
-            save_file(net.own_state(), folder / "weights.safetensors")
-            save_file({"speech": heard, "mean": mean, "deviation": deviation}, folder / "embeddings.safetensors")
-            rows = sen.evaluate_sen(net, store, features["backbone"], heard)
+            net = fresh_sen(own, store, load_network(of_data / "backbone.safetensors")).eval()
+            heard = embed_captions(net.caption_encoder, store, np.arange(len(store.caption_image)))
+            _, mean, deviation = standardised(heard, store)
+            save_file(net.state_without_backbone(), folder / "weights.safetensors")
+            save_file({"speech": heard, "mean": mean, "std": deviation}, folder / "embeddings.safetensors")
+            rows = evaluate_sen(net, store, features["backbone"], heard)
         else:
-            generator, embedded_captions = rdg_training.make_generator(own, 32), torch.randn(len(store.caption_image), 32)
+            generator, embedded_captions = make_generator(own, 32), torch.randn(len(store.caption_image), 32)
             save_file(generator.state_dict(), folder / "weights.safetensors")
-            rows = evaluate.evaluate_rdg(generator, store, embedded_captions, judges, own)
-        runs.write_metrics(folder, rows, own, stage)
+            rows = evaluate_rdg(generator, store, embedded_captions, judges, own)
+        write_metrics(folder, rows, own, stage)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        patch.setattr(pretrained, "LARGE", 1000)  # so that at this size too some matrices are kept as whole numbers
+        patch.setattr(packed_weights, "LARGE", 1000)  # so that at this size too some matrices are kept as whole numbers
         assert main(["weights", "results/toy/mini-flowers"]) == 0
     return root
 
@@ -93,7 +96,7 @@ def project(finished, monkeypatch):
 
 @pytest.fixture(scope="module")
 def painter(finished):
-    return speaking.load(finished / "results/reference/weights/mini-flowers")
+    return load(finished / "results/reference/weights/mini-flowers")
 
 
 def failed(capsys, *words: str) -> str:
@@ -117,31 +120,31 @@ def test_packing_rounds_large_matrices_by_half_a_step_and_leaves_vectors_alone()
         "large": torch.randn(300, 20, 3, 3) * torch.logspace(-6, 2, 300)[:, None, None, None], "matrix": torch.randn(3, 4),
         "zero": torch.zeros(400, 200), "running_var": torch.tensor([1e-9, 1e9]), "num_batches_tracked": torch.tensor(20),
     }  # fmt: skip
-    small = pretrained.packed(state, whole=True)
+    small = packed_weights.pack(state, whole=True)
     assert small["large"].dtype == torch.int8 and small["matrix"].dtype == torch.float16
-    back = pretrained.unpacked(small)
+    back = packed_weights.unpack(small)
     assert back.keys() == state.keys()
     for name in ("running_var", "num_batches_tracked", "zero"):
         assert torch.equal(back[name], state[name])
     step = small["large.scale"].float()[:, None, None, None]
     # Half a step; a little more for a row's largest value, whose factor was rounded down by up to 2^-11.
     assert ((back["large"] - state["large"]).abs() <= 0.5 * step + 127 * step * 2**-11).all()
-    assert torch.equal(pretrained.packed(state, whole=False)["large"], state["large"].half())
+    assert torch.equal(packed_weights.pack(state, whole=False)["large"], state["large"].half())
 
 
 def test_the_files_hold_what_is_needed_and_no_more(finished):
     folder = finished / "results/reference/weights/mini-flowers"
     names = {path.name for path in folder.iterdir()}
-    assert {f"{name}.{ending}" for name in pretrained.NETWORKS for ending in ("safetensors", "md")} <= names
+    assert {f"{name}.{ending}" for name in packed_weights.NETWORKS for ending in ("safetensors", "md")} <= names
     assert {f"{name}.jsonl" for name in ("sen", "sen-wo-ld", "text-encoder", "s2igan")} <= names and len(names) == 16
     assert [path.name for path in folder.parent.iterdir()] == ["mini-flowers"]  # nothing half-made is left
     kinds = set()
-    for name, (stage, system) in pretrained.NETWORKS.items():
+    for name, (stage, system) in packed_weights.NETWORKS.items():
         with safe_open(folder / f"{name}.safetensors", "pt") as file:
             keys = set(file.keys())
             kinds |= {file.get_tensor(key).dtype for key in keys if name == "s2igan"}
         assert stage == "data" or not any(key.startswith("classifier") or key == "speech" for key in keys)
-        about = pretrained.read(folder / f"{name}.safetensors")[1]
+        about = packed_weights.read(folder / f"{name}.safetensors")[1]
         assert (about["dataset"], about["seed"], about["network"]) == ("mini-flowers", 0, system or name)
         assert about["steps"] == (7 if system else 200)
         card = (folder / f"{name}.md").read_text()
@@ -152,7 +155,7 @@ def test_the_files_hold_what_is_needed_and_no_more(finished):
 
 
 def test_packed_networks_do_what_the_trained_ones_do(finished, painter):
-    trained = speaking.load(finished / "results/toy/mini-flowers")
+    trained = load(finished / "results/toy/mini-flowers")
     assert trained.name == "S2IGAN of mini-flowers, seed 0, 2,000 steps" and painter.name == "S2IGAN of mini-flowers, seed 0, 7 steps"
     a, b = trained.say(SENTENCE), painter.say(SENTENCE)
     assert float(a.vector @ b.vector) > 0.999
@@ -165,16 +168,16 @@ def test_packed_networks_do_what_the_trained_ones_do(finished, painter):
 def test_kept_weights_are_small_and_each_has_its_card():
     kept = ROOT / "results/reference/weights"
     assert sum(path.stat().st_size for path in kept.rglob("*") if path.is_file()) < 15e6
-    assert {path.name for path in kept.iterdir()} == set(EMBEDDED)
-    for dataset in EMBEDDED:
-        assert {path.stem for path in (kept / dataset).glob("*.safetensors")} == set(pretrained.NETWORKS)
-        for name in pretrained.NETWORKS:
-            said, about = (kept / dataset / f"{name}.md").read_text(), pretrained.read(kept / dataset / f"{name}.safetensors")[1]
-            assert about["dataset"] == dataset and f"commit {about['commit'][:12]}" in said and pretrained.LICENCE in said
+    assert {path.name for path in kept.iterdir()} == set(SYNTHETIC)
+    for dataset in SYNTHETIC:
+        assert {path.stem for path in (kept / dataset).glob("*.safetensors")} == set(packed_weights.NETWORKS)
+        for name in packed_weights.NETWORKS:
+            said, about = (kept / dataset / f"{name}.md").read_text(), packed_weights.read(kept / dataset / f"{name}.safetensors")[1]
+            assert about["dataset"] == dataset and f"commit {about['commit'][:12]}" in said and packed_weights.LICENCE in said
 
 
 def test_kept_weights_hear_and_paint():
-    painter = speaking.load(ROOT / "results/reference/weights/mini-flowers")
+    painter = load(ROOT / "results/reference/weights/mini-flowers")
     started = time.perf_counter()
     heard = painter.say(SENTENCE)
     made = [painter.paint(heard.embedding, seed)[-1] for seed in range(5)]
@@ -182,7 +185,7 @@ def test_kept_weights_hear_and_paint():
     assert not heard.outside and all(seen["colour"] == "blue" for seen in painter.seen(made))
     gallery = painter.gallery(2)
     assert all("blue" in gallery.names[i] and "five" in gallery.names[i] for i in gallery.nearest(heard, 2))
-    right = speaking.said_and_seen(painter, sentences.TYPED, "colour", range(2))
+    right = said_and_seen(painter, sentences.TYPED, "colour", range(2))
     assert right.mean() >= 0.85  # a guess: 0.11
     assert painter.say("the meeting starts at nine in the morning").outside
 
@@ -211,9 +214,9 @@ def test_a_choice_of_weights_changes_no_other_run():
     plain, loaded = resolve({}), resolve({"weights": "reference"})
     assert (plain.study, loaded.study, resolve({"weights": "reference", "study": "mine"}).study) == ("mini", "mini-reference", "mine")
     for stage in ("data", "sen", "rdg", "analysis", "tables"):
-        assert "weights" not in of_stage(plain, stage) and "weights" not in study.notebook_parameters(plain, stage)
-    assert study.notebook_parameters(loaded, "rdg")["weights"] == "reference"
-    assert "weights" not in runs.provenance(plain, "sen") and runs.provenance(loaded, "sen")["weights"] == "reference"
+        assert "weights" not in of_stage(plain, stage) and "weights" not in config.notebook_parameters(plain, stage)
+    assert config.notebook_parameters(loaded, "rdg")["weights"] == "reference"
+    assert "weights" not in provenance(plain, "sen") and provenance(loaded, "sen")["weights"] == "reference"
     with pytest.raises(BadInput, match="only of mini-birds, mini-flowers"):
         resolve({"weights": "reference", "dataset": "cub"})
     with pytest.raises(BadInput, match="SYSTEMS=S2IGAN"):
@@ -221,26 +224,26 @@ def test_a_choice_of_weights_changes_no_other_run():
 
 
 def test_notebooks_take_the_weights_and_say_so(project, tmp_path, capsys):
-    store = data.open_store(store_dir(resolve(SMALL), project))
+    store = open_store(store_dir(resolve(SMALL), project))
     of_sen = resolve({**SMALL, "weights": "reference", "system": "SEN"})
-    networks = pretrained.take_standins(of_sen, project)
+    networks = packed_weights.load_reference_proxies(of_sen, project)
     assert set(networks) == {"backbone", "evaluator"} and networks["backbone"].classify.out_features == 20
-    net = pretrained.take(sen.fresh_sen(of_sen, store, networks["backbone"]), of_sen, "sen", tmp_path, project)
+    net = packed_weights.load_reference(fresh_sen(of_sen, store, networks["backbone"]), of_sen, "sen", tmp_path, project)
     said = capsys.readouterr().out
     assert "nothing is trained here: loaded SEN of mini-flowers, seed 0, 7 steps, from results/reference/weights/mini-flowers" in said
-    state = pretrained.read(project / "results/reference/weights/mini-flowers/sen.safetensors")[0]
+    state = packed_weights.read(project / "results/reference/weights/mini-flowers/sen.safetensors")[0]
     assert torch.equal(net.caption_encoder.gru.weight_hh_l0, state["caption_encoder.gru.weight_hh_l0"]) and not net.training
-    assert runs.read_log(tmp_path / "log.jsonl")[-1]["step"] == 7  # the curves are those of the training that made them
-    nets = rdg_training.build(of_sen.model_copy(update={"system": "S2IGAN"}), 32)
-    pretrained.take(nets.average, of_sen.model_copy(update={"system": "S2IGAN"}), "rdg", tmp_path, project)
+    assert read_log(tmp_path / "log.jsonl")[-1]["step"] == 7  # the curves are those of the training that made them
+    nets = build_networks(of_sen.model_copy(update={"system": "S2IGAN"}), 32)
+    packed_weights.load_reference(nets.ema, of_sen.model_copy(update={"system": "S2IGAN"}), "rdg", tmp_path, project)
     for changed, said in (({"sen_gru_size": 8}, "sen_gru_size = 16, not 8"), ({"seed": 1}, "seed = 0, not 1")):
         other = resolve({**SMALL, "weights": "reference", "system": "SEN", **changed})
         with pytest.raises(BadInput, match=said):
-            pretrained.take(net, other, "sen", tmp_path, project)
+            packed_weights.load_reference(net, other, "sen", tmp_path, project)
     with pytest.raises(BadInput, match=r"no reference weights of 'S2IGAN w/o RS', only of 'S2IGAN'"):
-        pretrained.take(nets.average, of_sen.model_copy(update={"system": "S2IGAN w/o RS"}), "rdg", tmp_path, project)
+        packed_weights.load_reference(nets.ema, of_sen.model_copy(update={"system": "S2IGAN w/o RS"}), "rdg", tmp_path, project)
     with pytest.raises(BadInput, match="python -m s2igan weights"):
-        pretrained.take_standins(resolve({**SMALL, "weights": "reference", "dataset": "mini-birds"}), project)
+        packed_weights.load_reference_proxies(resolve({**SMALL, "weights": "reference", "dataset": "mini-birds"}), project)
 
 
 # ---- a sentence ------------------------------------------------------------------------------------------------------------------
@@ -250,7 +253,7 @@ def test_novelty_is_large_where_features_come_together_that_never_did():
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.standard_normal((900, 1)) + 0.1 * rng.standard_normal((900, 8))).float()  # eight features that say the same
     x = (x - x.mean(0)) / x.std(0)
-    novelty = speaking.measure_novelty(x, np.arange(600), np.arange(600, 900))
+    novelty = fit_out_of_distribution(x, np.arange(600), np.arange(600, 900))
     assert len(novelty.scores) == 300 and abs(novelty.percent(float(novelty.scores.median())) - 50) < 1
     along, across = torch.ones(1, 8), torch.tensor([[1.0, -1.0] * 4])  # equally long
     assert novelty.score(across) > 2 * novelty.score(along) and novelty.score(across) > novelty.threshold > novelty.score(along)
@@ -264,9 +267,9 @@ def test_noise_is_newer_than_descriptions(painter):
 
 
 def test_real_images_are_drawn_as_the_store_has_them(finished, painter):
-    store = data.open_store(store_dir(painter.settings, finished))
-    test, gallery = store.images_of("test"), painter.gallery(each=5)
-    assert np.array_equal(gallery.images, evaluate.to_uint8(data.centre_crop(store.images[test], 32)))
+    store = open_store(store_dir(painter.settings, finished))
+    test, gallery = store.image_ids_of("test"), painter.gallery(each=5)
+    assert np.array_equal(gallery.images, to_uint8(centre_crop(store.images[test], 32)))
     assert gallery.names == [store.classes[k] for k in store.image_class[test]]
     heard = painter.say(SENTENCE)
     first = gallery.nearest(heard, 3)
@@ -344,7 +347,7 @@ def test_bad_input_to_speak_is_one_line(project, capsys, words, said):
 
 
 def test_the_panel_hears_what_its_fields_say(painter, monkeypatch):
-    from s2igan import widgets
+    from s2igan.demo import widgets
 
     panel = widgets.Panel(painter, painter.gallery(1), SENTENCE, count=2)
     typed = panel.heard()
@@ -373,5 +376,5 @@ def test_the_panel_hears_what_its_fields_say(painter, monkeypatch):
 
 def test_typed_sentences_name_their_colour():
     assert len(sentences.TYPED) == 50
-    assert {colour for colour, _ in sentences.TYPED} == set(embedded.ATTRIBUTES["mini-flowers"]["colour"])
+    assert {colour for colour, _ in sentences.TYPED} == set(ATTRIBUTES["mini-flowers"]["colour"])
     assert all(colour in text.split() for colour, text in sentences.TYPED)

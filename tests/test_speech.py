@@ -14,7 +14,11 @@ import torch
 import torchaudio
 
 from s2igan import BadInput, speech
-from s2igan.speech import log_mel, read_audio, speak
+from s2igan.data import text_to_speech
+from s2igan.data.audio import read_audio, with_noise
+from s2igan.data.espeak import espeak_voices
+from s2igan.data.text_to_speech import _tacotron2_networks, speak
+from s2igan.speech import log_mel
 
 TEXTS = ["a small bird with a red crown", "this flower has five yellow petals"]
 VOICES = ("en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-gb+f4", "en-us+whisper", "en-gb+caleb")
@@ -63,10 +67,10 @@ def defined(x: np.ndarray) -> np.ndarray:
 
 def test_noise_lies_as_far_below_the_voice_as_was_asked():
     voice = torch.sin(torch.arange(22_050) * 0.3) * 0.5
-    noise = speech.with_noise(voice, 6.0, seed=3) - voice
+    noise = with_noise(voice, 6.0, seed=3) - voice
     assert 10 * torch.log10(voice.square().mean() / noise.square().mean()) == pytest.approx(6.0, abs=0.2)
-    assert torch.equal(speech.with_noise(voice, 6.0, seed=3), voice + noise)
-    assert not torch.equal(speech.with_noise(voice, 6.0, seed=4), voice + noise)
+    assert torch.equal(with_noise(voice, 6.0, seed=3), voice + noise)
+    assert not torch.equal(with_noise(voice, 6.0, seed=4), voice + noise)
 
 
 @pytest.mark.parametrize("n", [3300, 4001, 11000])  # the shortest; any; a multiple of the hop
@@ -152,7 +156,7 @@ def test_speech_is_speech():
 
 
 def test_language_codes_find_their_voice():
-    languages, variants = speech.espeak_voices()
+    languages, variants = espeak_voices()
     assert languages["en-gb"] == languages["en"] == "gmw/en" and "f3" in variants
     assert digest(speak(TEXTS[:1], "EN-GB")) == digest(speak(TEXTS[:1], "en"))
 
@@ -195,7 +199,7 @@ def test_tacotron2_speaks_a_list_at_once(monkeypatch):
 
     bundle = types.SimpleNamespace(get_tacotron2=untrained, get_vocoder=real.get_vocoder, get_text_processor=real.get_text_processor)
     monkeypatch.setattr(torchaudio.pipelines, "TACOTRON2_GRIFFINLIM_CHAR_LJSPEECH", bundle)
-    monkeypatch.setattr(speech, "_tacotron2_networks", functools.cache(speech._tacotron2_networks.__wrapped__))
+    monkeypatch.setattr(text_to_speech, "_tacotron2_networks", functools.cache(_tacotron2_networks.__wrapped__))
     short, long = speak(["a bird", "a blue bird with a long tail"], "en-us-griffinlim", "tacotron2")
     assert short.shape == long.shape and len(long) > 9000 and long.abs().max() <= 1  # 40 frames each
     assert not torch.equal(short, long)

@@ -2,13 +2,13 @@
 
 import torch
 
-from s2igan.text import ALPHABET, LENGTH, TextEncoder, characters
+from s2igan.sen import ALPHABET, TEXT_LENGTH, TextEncoder, characters
 
 
 def test_characters_are_numbers_of_the_alphabet():
     assert len(ALPHABET) == len(set(ALPHABET)) == 70
     numbers, lengths = characters(["Red é", "a" * 300])
-    assert numbers.shape == (2, LENGTH) and lengths.tolist() == [5, LENGTH]
+    assert numbers.shape == (2, TEXT_LENGTH) and lengths.tolist() == [5, TEXT_LENGTH]
     assert "".join(ALPHABET[i] for i in numbers[0, :5]) == "red  "  # lower case; what the alphabet lacks is a space
     assert (numbers[0, 5:] == -1).all() and (numbers[1] == 0).all()
 

@@ -1,5 +1,6 @@
 """The workflow: dependency lists, the study's plan, what reruns when, stopping, and what a run leaves. Notebooks here are stubs."""
 
+import ast
 import json
 import os
 import re
@@ -19,8 +20,17 @@ import yaml
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
-from s2igan import BadInput, runs, settings, study
-from s2igan.__main__ import held_by, main
+from s2igan import BadInput, config
+from s2igan.data.files import project_root, replacing, write_atomic
+from s2igan.training import source_code
+from s2igan.training.checkpoints import fingerprint, load_checkpoint, save_checkpoint
+from s2igan.training.devices import pick_device, seed_everything, use_bf16
+from s2igan.training.logs import Log, read_log
+from s2igan.training.records import read_metrics, write_metrics
+from s2igan.training.source_code import source_digest
+from s2igan.workflow import study
+from s2igan.workflow.commands import main
+from s2igan.workflow.run_study import held_by
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -70,7 +80,7 @@ def test_plan():
     assert (list(default.of), default.seeds) == (["mini-flowers"], (0,))
     assert (default.sen, default.rdg) == (("SEN", "SEN w/o L_d"), ("S2IGAN", "S2IGAN w/o L_d"))
     full = study.plan(study.DEFAULTS_FULL)
-    assert (full.sen, full.rdg) == (tuple(settings.SEN_SYSTEMS), tuple(settings.RDG_SYSTEMS)) and len(full.rdg) == 8
+    assert (full.sen, full.rdg) == (tuple(config.SEN_SYSTEMS), tuple(config.RDG_SYSTEMS)) and len(full.rdg) == 8
     alone = study.plan({"systems": "S2IGAN end-to-end,StackGAN-v2 (T2IG)"})
     assert alone.sen == ("text encoder",)  # end-to-end needs no finished SEN
     some = study.plan({"DATASETS": "mini-birds, mini-flowers", "SEED": 3, "systems": "s2igan WO l_d", "RDG_Steps": "5"})
@@ -243,8 +253,8 @@ def test_first_run_shows_plain_lines_the_table_and_where_things_are(project):
     assert left == {"03_rdg.ipynb", "metrics.json", "params.yaml", "samples.png", "weights.safetensors"}
     kept = yaml.safe_load((run / "params.yaml").read_text())
     values = study.plan({}).of["mini-flowers"].model_copy(update={"system": "S2IGAN"})
-    read = {**settings.of_stage(values, "data"), **settings.of_stage(values, "sen"), **settings.of_stage(values, "rdg")}
-    assert kept == settings.read_up_to(values, "rdg") | {"threads": 1, "processes": 1, "device": "auto", "download": False}
+    read = {**config.of_stage(values, "data"), **config.of_stage(values, "sen"), **config.of_stage(values, "rdg")}
+    assert kept == config.read_up_to(values, "rdg") | {"threads": 1, "processes": 1, "device": "auto", "download": False}
     assert read.items() <= kept.items() and "sen_text_channels" in kept  # whatever a system reads is there
 
 
@@ -326,13 +336,18 @@ def test_a_killed_study_leaves_no_process_and_no_lock(project):
     assert call(project, "RDG_STEPS=61").returncode == 0
 
 
-def test_every_module_of_the_library_counts_for_a_stage_or_for_none():
-    counted = {name for names in study.MODULES.values() for name in names}
-    uncounted = {"__init__", "__main__", "fetch", "parallel", "runs", "settings", "study"}  # the way results are made, not what they are
-    uncounted |= {"generation", "cost"}  # no stage uses them
-    uncounted |= {"cards", "diagrams", "pretrained", "sentences", "speaking", "widgets"}  # what is done with results, or drawn
-    assert counted | uncounted == {path.stem for path in (ROOT / "lib/s2igan").glob("*.py")}
-    assert all(set(names) <= set(study.MODULES[stage]) for stage, names in study.TRAINING.items())
+@pytest.mark.parametrize(("module", "reran"), [("rdg", {"rdg", "analysis"}), ("losses", {"sen", "rdg", "analysis"})])
+def test_an_edit_of_a_module_changes_the_digest_of_the_stages_that_use_it(module, reran, monkeypatch):
+    notebooks = {"sen": "02_sen", "rdg": "03_rdg", "analysis": "04_analysis"}
+
+    def digests():
+        return {stage: source_digest(notebook=ROOT / f"notebooks/{name}.ipynb", without=("s2igan.reporting",)) for stage, name in notebooks.items()}
+
+    before, parsed, file = digests(), source_code._parsed, source_code._file_of(f"s2igan.{module}")
+    monkeypatch.setattr(source_code, "_parsed", lambda path: ast.parse(path.read_text() + "\nedited = 1") if path == file else parsed(path))
+    after = digests()
+    assert {stage for stage in before if before[stage] != after[stage]} >= reran - {"analysis"}
+    assert ("sen" in reran) == (before["sen"] != after["sen"])
 
 
 def test_a_cluster_gets_a_job_a_run_with_its_gpus(project):
@@ -383,82 +398,82 @@ def test_make_clean_keeps_what_nobody_can_rebuild(tmp_path):
 
 def test_a_file_is_whole_or_as_it_was(tmp_path):
     path = tmp_path / "deep" / "a.txt"
-    runs.write_atomic(path, "old")
-    with pytest.raises(RuntimeError), runs.replacing(path) as temporary:
+    write_atomic(path, "old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
-    runs.write_atomic(path, b"new")
+    write_atomic(path, b"new")
     assert path.read_bytes() == b"new"
     assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
 
 
 def test_metrics_are_equal_twice_and_come_back(tmp_path):
-    values = settings.resolve({"seed": 5, "device": "cpu"})
+    values = config.resolve({"seed": 5, "device": "cpu"})
     rows = [{"metric": "mAP", "value": 12.5, "n": 400, "split": "unseen"}]
     for folder in ("a", "b"):
-        runs.write_metrics(tmp_path / folder, rows, values, "sen", "SEN", started=time.time() - 3)
+        write_metrics(tmp_path / folder, rows, values, "sen", "SEN", started=time.time() - 3)
     assert (tmp_path / "a/metrics.json").read_bytes() == (tmp_path / "b/metrics.json").read_bytes()
-    read = runs.read_metrics(tmp_path / "a")
+    read = read_metrics(tmp_path / "a")
     assert (read["metrics"], read["seed"], read["system"]) == (rows, 5, "SEN")
     assert read["timing"]["seconds"] >= 3
     assert {"commit", "versions", "device"} <= read.keys()
-    assert settings.resolve(settings.from_yaml(tmp_path / "a/params.yaml")) == values
+    assert config.resolve(config.from_yaml(tmp_path / "a/params.yaml")) == values
     with pytest.raises(BadInput, match="has not finished"):
-        runs.read_metrics(tmp_path)
+        read_metrics(tmp_path)
     with pytest.raises(ValueError, match="lacks n, split"):
-        runs.write_metrics(tmp_path, [{"metric": "mAP", "value": 1.0}], values, "sen")
+        write_metrics(tmp_path, [{"metric": "mAP", "value": 1.0}], values, "sen")
 
 
 def test_log_drops_what_is_trained_again(tmp_path, capsys):
     path = tmp_path / "log.jsonl"
-    log = runs.Log(path, total=300, batch=32)
+    log = Log(path, total=300, batch=32)
     for step in (100, 200, 300):
         log(step, loss=step / 100)
     with open(path, "a") as file:
         file.write('{"step": 4')  # cut off by a kill
-    runs.Log(path, total=300, start=200)(250, loss=9)
-    assert runs.read_log(path) == [{"step": 100, "loss": 1.0}, {"step": 200, "loss": 2.0}, {"step": 250, "loss": 9.0}]
+    Log(path, total=300, start=200)(250, loss=9)
+    assert read_log(path) == [{"step": 100, "loss": 1.0}, {"step": 200, "loss": 2.0}, {"step": 250, "loss": 9.0}]
     assert re.match(r"step 100/300  loss 1  \d+ img/s  ~0 s left\n", capsys.readouterr().out)
 
 
 def test_checkpoints(tmp_path, capsys):
-    mark = runs.fingerprint({"rdg_lr": 0.1}, "data")
-    assert mark == runs.fingerprint({"rdg_lr": 0.1}, "data") != runs.fingerprint({"rdg_lr": 0.2}, "data")
-    assert runs.load_checkpoint(tmp_path / "none", mark) is None
+    mark = fingerprint({"rdg_lr": 0.1}, "data")
+    assert mark == fingerprint({"rdg_lr": 0.1}, "data") != fingerprint({"rdg_lr": 0.2}, "data")
+    assert load_checkpoint(tmp_path / "none", mark) is None
     for step in (10, 20, 30):
-        runs.save_checkpoint(tmp_path, step, {"net": {"weight": torch.full((3,), float(step))}, "random": torch.get_rng_state()}, mark)
+        save_checkpoint(tmp_path, step, {"net": {"weight": torch.full((3,), float(step))}, "random": torch.get_rng_state()}, mark)
     newest, older = (tmp_path / f"step-{step:08d}.pt" for step in (30, 20))
     assert sorted(tmp_path.iterdir()) == [older, newest]
-    step, state = runs.load_checkpoint(tmp_path, mark)
+    step, state = load_checkpoint(tmp_path, mark)
     assert (step, state["net"]["weight"].tolist()) == (30, [30.0] * 3)
     with pytest.raises(BadInput, match="other settings"):
-        runs.load_checkpoint(tmp_path, runs.fingerprint("other"))
+        load_checkpoint(tmp_path, fingerprint("other"))
     newest.write_bytes(newest.read_bytes()[:-400])
-    assert runs.load_checkpoint(tmp_path, mark)[0] == 20
+    assert load_checkpoint(tmp_path, mark)[0] == 20
     assert "damaged" in capsys.readouterr().out
     older.write_bytes(b"")
-    assert runs.load_checkpoint(tmp_path, mark) is None
+    assert load_checkpoint(tmp_path, mark) is None
 
 
 def test_seeds_and_devices():
-    drawn = [(runs.seed_everything(*parts), torch.rand(1).item()) for parts in [(1, "sen"), (1, "rdg"), (1, "sen"), (2, "sen")]]
+    drawn = [(seed_everything(*parts), torch.rand(1).item()) for parts in [(1, "sen"), (1, "rdg"), (1, "sen"), (2, "sen")]]
     assert drawn[0] == drawn[2]
     assert len({draw for _, draw in drawn}) == 3
     cpu = torch.device("cpu")
-    assert runs.pick_device(settings.resolve({"device": "cpu"})) == cpu
-    assert runs.use_bf16(settings.resolve({"precision": "bf16"}), cpu)
-    assert not runs.use_bf16(settings.resolve({"precision": "fp32"}), cpu)
-    assert isinstance(runs.use_bf16(settings.resolve({}), cpu), bool)
+    assert pick_device(config.resolve({"device": "cpu"})) == cpu
+    assert use_bf16(config.resolve({"precision": "bf16"}), cpu)
+    assert not use_bf16(config.resolve({"precision": "fp32"}), cpu)
+    assert isinstance(use_bf16(config.resolve({}), cpu), bool)
 
 
 def test_project_root(tmp_path):
-    assert runs.project_root(ROOT / "notebooks") == ROOT
+    assert project_root(ROOT / "notebooks") == ROOT
     with pytest.raises(BadInput, match=r"no pyproject\.toml"):
-        runs.project_root(tmp_path)
+        project_root(tmp_path)
 
 
 def test_notebook_parameters_are_all_known_settings():
-    values = settings.resolve({})
+    values = config.resolve({})
     for stage in ("data", "sen", "rdg", "analysis"):
-        assert settings.resolve(study.notebook_parameters(values, stage)) == values
+        assert config.resolve(config.notebook_parameters(values, stage)) == values

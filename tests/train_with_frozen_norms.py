@@ -13,8 +13,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from s2igan import backbone, data, parallel, rdg_training, sen
-from s2igan.settings import resolve
+from s2igan.config import resolve
+from s2igan.data.store import open_store
+from s2igan.evaluation.feature_networks import extract, load_network
+from s2igan.training import processes
+from s2igan.training.rdg import train_rdg
+from s2igan.training.sen import fresh_sen, train_sen
 
 
 def main(stage: str, folder: Path, values: dict) -> None:
@@ -24,23 +28,23 @@ def main(stage: str, folder: Path, values: dict) -> None:
         norm.train = lambda self, mode=True: nn.Module.train(self, False)
     # Adam divides a gradient by its size. Where that is rounding noise, which sums in another order change, a larger eps leaves it noise.
     torch.optim.Adam = functools.partial(torch.optim.Adam, eps=1e-4)
-    parallel.start(torch.device("cpu"))
-    settings, store = resolve(values), data.open_store(folder / "store")
-    network = backbone.load_network(folder / "backbone.safetensors")
-    out = folder / f"{stage}-{settings.system.replace(' ', '-').replace('/', '')}-{parallel.world()}"
+    processes.start(torch.device("cpu"))
+    settings, store = resolve(values), open_store(folder / "store")
+    network = load_network(folder / "backbone.safetensors")
+    out = folder / f"{stage}-{settings.system.replace(' ', '-').replace('/', '')}-{processes.world()}"
     if stage == "sen":
-        features = backbone.extract(network, store.images, 32)
-        trained = sen.train_sen(settings, store, network, features, out, "upstream").own_state()
+        features = extract(network, store.images, 32)
+        trained = train_sen(settings, store, network, features, out, "upstream").state_without_backbone()
     else:
         speech = torch.randn(len(store.caption_image), 16, generator=torch.Generator().manual_seed(0))
         learns = "SEN" in settings.system or "end" in settings.system
-        net = sen.fresh_sen(settings, store, network)
-        nets = rdg_training.train_rdg(settings, store, net, None if learns else speech, out, "upstream")
+        net = fresh_sen(settings, store, network)
+        nets = train_rdg(settings, store, net, None if learns else speech, out, "upstream")
         trained = {f"{name}.{k}": v for name, part in nets.trained().items() for k, v in part.state_dict().items()}
-        trained |= {f"net.{k}": v for k, v in net.own_state().items()}
-    if parallel.rank() == 0:
+        trained |= {f"net.{k}": v for k, v in net.state_without_backbone().items()}
+    if processes.rank() == 0:
         torch.save(trained, f"{out}.pt")
-    parallel.end()
+    processes.end()
 
 
 if __name__ == "__main__":

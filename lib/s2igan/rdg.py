@@ -211,11 +211,11 @@ def same_block(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(conv3x3(before, after), nn.BatchNorm2d(after), nn.LeakyReLU(0.2))
 
 
-def separately(layers: nn.Module, x: Tensor, populations: int) -> Tensor:
+def per_group(layers: nn.Module, x: Tensor, populations: int) -> Tensor:
     """Layers on several batches stacked, [populations * B, ...], as if each had passed alone: every BatchNorm sees one after the other."""
     if isinstance(layers, nn.Sequential):
         for layer in layers:
-            x = separately(layer, x, populations)
+            x = per_group(layer, x, populations)
         return x
     if isinstance(layers, nn.BatchNorm2d) and populations > 1:
         return torch.cat([layers(part) for part in x.chunk(populations)])
@@ -250,8 +250,8 @@ class Discriminator(nn.Module):
         `populations` > 1: so many batches of images stacked, [populations * B, 3, s, s], all with the same condition [B, condition_size].
         It is what as many forwards give, one after the other, and faster: convolutions take them at once, each BatchNorm by themselves.
         """
-        x = separately(self.trunk, images, populations)  # (populations * B, top, 4, 4)
-        joint = separately(self.joint_norm, joint_conv(self.joint, condition, x), populations)
+        x = per_group(self.trunk, images, populations)  # (populations * B, top, 4, 4)
+        joint = per_group(self.joint_norm, joint_conv(self.joint, condition, x), populations)
         joint = F.leaky_relu(joint, 0.2)
         return whole_conv(self.conditional, joint).flatten(), whole_conv(self.unconditional, x).flatten()
 

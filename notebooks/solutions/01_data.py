@@ -7,14 +7,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from s2igan import embedded, metrics, speech
-from s2igan.data import Store
+from s2igan import metrics, speech
+from s2igan.data.audio import with_noise
+from s2igan.data.store import Store
+from s2igan.data.synthetic.captions import named_attributes
+from s2igan.data.synthetic.classes import ATTRIBUTES
 
 
 def what_is_named(store: Store) -> pd.Series:
     """1. In what share of the captions of unseen classes is each attribute named? What no sentence says, no image can follow."""
-    named = [embedded.named(store.dataset, store.caption_text[i]) for i in store.captions_of("test")]
-    return pd.Series({name: np.mean([name in said for said in named]) for name in embedded.ATTRIBUTES[store.dataset]}, name="named")
+    named = [named_attributes(store.dataset, store.caption_text[i]) for i in store.caption_ids_of("test")]
+    return pd.Series({name: np.mean([name in said for said in named]) for name in ATTRIBUTES[store.dataset]}, name="named")
 
 
 def effect_of_volume(waveform: Tensor) -> tuple[float, float]:
@@ -34,7 +37,7 @@ def effect_of_volume(waveform: Tensor) -> tuple[float, float]:
 def chance_by_classes(store: Store, features: Tensor) -> pd.Series:
     """3. How does chance depend on the number of classes? mAP with shuffled labels falls like one in their number, and stays a little above
     it: where few images are right, an early lucky hit counts for much."""
-    images = store.images_of("test")
+    images = store.image_ids_of("test")
     classes, found = np.unique(store.image_class[images]), {}
     for count in sorted({max(2, len(classes) // 4), max(2, len(classes) // 2), len(classes)}):
         some = images[np.isin(store.image_class[images], classes[:count])]
@@ -47,7 +50,7 @@ def chance_by_classes(store: Store, features: Tensor) -> pd.Series:
 def speech_in_noise(waveform: Tensor, decibels: tuple[float, ...] = (30.0, 20.0, 10.0, 0.0)) -> pd.Series:
     """4. How much of the log-mel is left in noise? Its correlation with that of the clean voice."""
     clean = speech.log_mel(waveform).flatten()
-    heard = {level: speech.log_mel(speech.with_noise(waveform, level, seed=0)).flatten() for level in decibels}
+    heard = {level: speech.log_mel(with_noise(waveform, level, seed=0)).flatten() for level in decibels}
     return pd.Series({level: float(torch.corrcoef(torch.stack([clean, mel]))[0, 1]) for level, mel in heard.items()}, name="correlation")
 
 

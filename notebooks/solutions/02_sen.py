@@ -13,9 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from s2igan import data, losses, sen
-from s2igan.data import Store
-from s2igan.settings import Settings
+from s2igan import losses, sen
+from s2igan.config import Settings
+from s2igan.data.batches import pad_mels
+from s2igan.data.store import Store
+from s2igan.training.sen import train_sen, validation_map
 
 
 def loss_before_training(sizes: tuple[int, ...] = (8, 64, 512), dimensions: int = 256) -> pd.DataFrame:
@@ -37,8 +39,8 @@ def dependence_on_the_batch(store: Store, mask_padding: bool) -> float:
     lengths = store.mel_lengths
     shortest, longest = int(np.argmin(lengths)), int(np.argmax(lengths))
     with torch.no_grad():
-        alone = encoder(*data.pad_mels([store.mel(shortest)]))[0]
-        together = encoder(*data.pad_mels([store.mel(shortest), store.mel(longest)]))[0]
+        alone = encoder(*pad_mels([store.mel(shortest)]))[0]
+        together = encoder(*pad_mels([store.mel(shortest), store.mel(longest)]))[0]
     return float((alone - together).norm())
 
 
@@ -75,8 +77,8 @@ def with_the_mean_in_place_of_attention(settings: Settings, store: Store, backbo
     found = {}
     for name, encoder in (("attention", sen.SpeechEncoder), ("mean over time", MeanPooled)):
         with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(sen, "SpeechEncoder", encoder):
-            net = sen.train_sen(settings, store, backbone, features, Path(folder), name)
-        found[name] = sen.validation_map(net, store, features, torch.device("cpu"))
+            net = train_sen(settings, store, backbone, features, Path(folder), name)
+        found[name] = validation_map(net, store, features, torch.device("cpu"))
     return found
 
 

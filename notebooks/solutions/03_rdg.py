@@ -11,11 +11,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from s2igan import evaluate, losses, rdg_training, runs
-from s2igan.data import Store
+from s2igan import losses
+from s2igan.config import Settings
+from s2igan.data.files import project_root
+from s2igan.data.store import Store
+from s2igan.evaluation.evaluator import FeatureNetworks, load_feature_networks
+from s2igan.evaluation.images import evaluate_rdg
 from s2igan.rdg import Generator
 from s2igan.sen import SEN
-from s2igan.settings import Settings
+from s2igan.training.rdg import train_rdg
 
 
 def what_the_dense_link_costs(width: int = 64, stages: int = 3) -> pd.Series:
@@ -44,7 +48,7 @@ def noise_or_condition(generator: Generator, speech: Tensor, count: int = 64) ->
 def wrong_that_is_right(store: Store, draws: int = 20_000) -> tuple[float, float]:
     """3. The released code draws the "wrong" image from all images. How often is it of the same class? As often as one in the number of
     classes, if they are equally large; each such step teaches the discriminator that a fitting image does not fit."""
-    images, rng = store.images_of("train"), np.random.default_rng(0)
+    images, rng = store.image_ids_of("train"), np.random.default_rng(0)
     real, wrong = (store.image_class[rng.choice(images, draws)] for _ in range(2))
     share = np.unique(store.image_class[images], return_counts=True)[1] / len(images)
     return float((real == wrong).mean()), float((share**2).sum())
@@ -60,9 +64,9 @@ def without_the_kl_term(
     for weight in weights:
         with tempfile.TemporaryDirectory() as folder:
             own = settings.model_copy(update={"rdg_kl_weight": weight, "system": "S2IGAN"})
-            nets = rdg_training.train_rdg(own, store, net, speech, Path(folder), "exercise")
+            nets = train_rdg(own, store, net, speech, Path(folder), "exercise")
         with torch.no_grad():
-            mu, logvar = nets.average.augment(speech[store.captions_of("test")])
+            mu, logvar = nets.ema.augment(speech[store.caption_ids_of("test")])
         found[weight] = {"mu, root mean square": float(mu.square().mean().sqrt()), "sigma, mean": float(torch.exp(logvar / 2).mean())}
     return pd.DataFrame(found).T
 
@@ -73,14 +77,14 @@ def least_squares(logits: Tensor, target: float) -> Tensor:
     return (logits.float() - target).square().mean()
 
 
-def with_least_squares(settings: Settings, store: Store, net: SEN, speech: Tensor, judges: evaluate.Judges) -> pd.DataFrame:
+def with_least_squares(settings: Settings, store: Store, net: SEN, speech: Tensor, judges: FeatureNetworks) -> pd.DataFrame:
     """5. (a change in the code) Validation mAP and FID of both losses after the same steps, from the same weights and batches. One seed
     says little: the spread over seeds of either (05) is what a difference must exceed."""
     found = {}
     for name, loss in (("cross-entropy", losses.adversarial), ("least squares", least_squares)):
         with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(losses, "adversarial", loss):
-            nets = rdg_training.train_rdg(settings.model_copy(update={"system": "S2IGAN"}), store, net, speech, Path(folder), name)
-        rows = evaluate.evaluate_rdg(nets.average, store, speech, judges, settings, "val")
+            nets = train_rdg(settings.model_copy(update={"system": "S2IGAN"}), store, net, speech, Path(folder), name)
+        rows = evaluate_rdg(nets.ema, store, speech, judges, settings, "val")
         found[name] = {row["metric"]: row["value"] for row in rows if row["metric"] in ("mAP", "FID")}
     return pd.DataFrame(found).T
 
@@ -90,10 +94,10 @@ if __name__ == "__main__":
 
     study = open_study()
     print(what_the_dense_link_costs(), end="\n\n")
-    print(noise_or_condition(study.generator, study.speech[study.store.captions_of("test")][::10]).round(4), end="\n\n")
+    print(noise_or_condition(study.generator, study.speech[study.store.caption_ids_of("test")][::10]).round(4), end="\n\n")
     found, expected = wrong_that_is_right(study.store)
     print(f"the wrong image is of the same class in {found:.2%} of draws; expected {expected:.2%}\n")
     short = study.settings.model_copy(update={"rdg_steps": 200})
     print(without_the_kl_term(short, study.store, study.net, study.speech).round(3), end="\n\n")
-    judges = evaluate.load_judges(study.settings, runs.project_root())
+    judges = load_feature_networks(study.settings, project_root())
     print(with_least_squares(short, study.store, study.net, study.speech, judges).round(1))

@@ -65,18 +65,20 @@ def euclidean_map(queries: Tensor, query_labels: np.ndarray, gallery: Tensor, ga
 if __name__ == "__main__":
     from finished import open_study
 
-    from s2igan import backbone, evaluate
+    from s2igan.evaluation.evaluator import probabilities
+    from s2igan.evaluation.feature_networks import extract
+    from s2igan.evaluation.generate import generate
 
     study = open_study()
     store, features = study.store, study.features["evaluator"]
-    captions, images = store.captions_of("test"), store.images_of("test")
+    captions, images = store.caption_ids_of("test"), store.image_ids_of("test")
     labels = store.image_class[store.caption_image[captions]]
-    made = evaluate.generate(study.generator, study.speech[captions])
-    made = torch.cat([backbone.extract(study.evaluator, pixels, study.settings.data_image_size) for pixels in made])
+    made = generate(study.generator, study.speech[captions])
+    made = torch.cat([extract(study.evaluator, pixels, study.settings.data_image_size) for pixels in made])
     mean, low, high = interval_over_queries(features[images], store.image_class[images], made, labels)
     print(f"mAP {mean:.2f}, 95 % of bootstrap draws between {low:.2f} and {high:.2f}\n")
     print(distance_by_number(features[images]).round(3), end="\n\n")
-    by_class, shuffled = score_by_order(evaluate.probabilities(study.evaluator, made), labels)
+    by_class, shuffled = score_by_order(probabilities(study.evaluator, made), labels)
     print(f"Inception Score by class {by_class:.2f}, shuffled {shuffled:.2f}\n")
     euclidean = 100 * euclidean_map(features[images], store.image_class[images], made, labels)
     print(f"mAP by cosine {mean:.2f}, by Euclidean distance {euclidean:.2f}")

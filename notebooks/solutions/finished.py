@@ -9,10 +9,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from s2igan import BadInput, analysis, data, runs, sen
-from s2igan.backbone import load_network
+from s2igan import BadInput, sen
+from s2igan.config import Settings, resolve, run_dir, store_dir
+from s2igan.data.files import project_root
+from s2igan.data.store import Store, open_store
+from s2igan.evaluation.feature_networks import load_network
+from s2igan.evaluation.finished import load_generator, load_sen
 from s2igan.rdg import Generator
-from s2igan.settings import Settings, resolve, run_dir, store_dir
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Finished:
     """The networks and data of one seed of a study, N images and M captions."""
 
     settings: Settings
-    store: data.Store
+    store: Store
     backbone: nn.Module
     evaluator: nn.Module
     features: dict[str, Tensor]  # of all images, by network, [N, 128] each
@@ -32,14 +35,14 @@ class Finished:
 
 def open_study(dataset: str = "mini-flowers", study: str = "mini") -> Finished:
     """Opens what `make study` left. Raises BadInput where it has not run."""
-    root = runs.project_root()
+    root = project_root()
     settings = resolve({"dataset": dataset, "study": study, "system": "SEN"})
     folder = run_dir(settings, "data", root=root)
     if not (folder / "metrics.json").is_file():
         raise BadInput(f"{folder} holds no finished run: `make study` makes it")
     torch.set_num_threads(1)
-    store = data.open_store(store_dir(settings, root))
+    store = open_store(store_dir(settings, root))
     backbone, evaluator = (load_network(folder / f"{name}.safetensors") for name in ("backbone", "evaluator"))
-    net = sen.load_sen(settings, store, backbone, run_dir(settings, "sen", root=root) / "weights.safetensors")
-    generator, speech = analysis.load_generator(settings, run_dir(settings, "rdg", "S2IGAN", root=root), store, root)
+    net = load_sen(settings, store, backbone, run_dir(settings, "sen", root=root) / "weights.safetensors")
+    generator, speech = load_generator(settings, run_dir(settings, "rdg", "S2IGAN", root=root), store, root)
     return Finished(settings, store, backbone, evaluator, load_file(folder / "features.safetensors"), net, generator, speech, folder.parent)

@@ -1,0 +1,101 @@
+"""Networks of the demo, loaded from packed weights or from a finished study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from s2igan import BadInput
+from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, resolve, run_dir, slug
+from s2igan.data.store import attribute_targets, open_store
+from s2igan.demo import packed_weights
+from s2igan.demo.out_of_distribution import OutOfDistribution, fit_out_of_distribution
+from s2igan.demo.pipeline import Pipeline
+from s2igan.evaluation.feature_networks import fold_norms, load_network
+from s2igan.reporting.collect import finished, first_runs
+from s2igan.sen import ImageEncoder, SpeechEncoder
+from s2igan.training.rdg_networks import make_generator
+from s2igan.training.records import read_metrics
+
+
+def load(folder: str | Path) -> Pipeline:
+    """Networks from a folder such as results/reference/weights/mini-flowers, or from a finished study's results/<study>/<dataset>.
+
+    Raises: BadInput where there are none, or they are damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"there are no weights: {folder} is no folder; `python -m s2igan weights results/<study>/<dataset>` makes them of a "
+                       "finished study")  # fmt: skip
+    return _from_study(folder) if any(folder.glob("rdg-*/metrics.json")) else _from_weights(folder)
+
+
+def _from_weights(folder: Path) -> Pipeline:
+    parts = {name: packed_weights.read(folder / f"{name}.safetensors") for name in ("sen", "s2igan", "backbone", "evaluator")}
+    (heard, _), (generator, about), (seen, _), (judge, of_judge) = parts.values()
+    if len({of["dataset"] for _, of in parts.values()}) > 1:
+        raise BadInput(f"the weights in {folder} are of different data sets: make them anew")
+    novelty = OutOfDistribution(heard["out_of_distribution.inverse"], heard["out_of_distribution.scores"])
+    return _pipeline(
+        packed_weights.describe(about), about["settings"], heard, generator, (heard["mean"], heard["std"]),
+        fold_norms(packed_weights.proxy_of(seen)), fold_norms(packed_weights.proxy_of(judge)), of_judge["values"], novelty, folder,
+    )  # fmt: skip
+
+
+def _from_study(folder: Path) -> Pipeline:
+    """The run of the first of the systems that start from a finished SEN, S2IGAN before all others, with the lowest seed."""
+
+    hearing = [s for s, parts in RDG_SYSTEMS.items() if parts["sen"] is not None and not SEN_SYSTEMS[parts["sen"]]["text"]]
+    found = first_runs(finished(folder), hearing)
+    if not found:
+        raise BadInput(f"{folder} has no finished run of {', '.join(hearing)}: `make study` makes them")
+    system, run = next(iter(found.items()))
+    about, parameters = read_metrics(run), yaml.safe_load((run / "params.yaml").read_text())
+    own = resolve(parameters)
+    root = folder.absolute().parents[2]
+    of_sen = folder / f"sen-{slug(RDG_SYSTEMS[system]['sen'])}-seed{about['seed']}"
+    of_data = folder / run_dir(own, "data").name
+    for needed in (of_sen / "weights.safetensors", of_sen / "embeddings.safetensors"):
+        if not needed.is_file():
+            raise BadInput(f"{needed} does not exist: `make study` makes it")
+    store = open_store(root / "data" / folder.absolute().parent.name / folder.name)
+    kept = load_file(of_sen / "embeddings.safetensors")
+    x = (kept["speech"] - kept["mean"]) / kept["std"]
+    evaluator = load_network(of_data / "evaluator.safetensors")
+    values = attribute_targets(store)[0] if hasattr(evaluator, "attributes") else {}
+    said = {"network": system, "dataset": own.dataset, "seed": about["seed"], "steps": own.rdg_steps}
+    return _pipeline(
+        packed_weights.describe(said), parameters, load_file(of_sen / "weights.safetensors"), load_file(run / "weights.safetensors"),
+        (kept["mean"], kept["std"]), load_network(of_data / "backbone.safetensors"), evaluator, values,
+        fit_out_of_distribution(x, store.caption_ids_of("train"), store.caption_ids_of("val")), root, system,
+    )  # fmt: skip
+
+
+def _pipeline(
+    name: str, parameters: dict[str, Any], heard: dict[str, Tensor], generator: dict[str, Tensor], standard: tuple[Tensor, Tensor],
+    backbone: nn.Module, evaluator: nn.Module, values: dict[str, list[str]], novelty: OutOfDistribution, root: Path, system: str = "S2IGAN",
+) -> Pipeline:  # fmt: skip
+    """The networks of a run from its parameters and the states of SEN and the generator."""
+    own = resolve(parameters).model_copy(update={"system": system})
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {key.removeprefix(prefix): tensor for key, tensor in heard.items() if key.startswith(prefix)}
+
+    encoder = SpeechEncoder(40, own.sen_conv_channels, own.sen_gru_size, own.sen_attention_size)
+    image_encoder = ImageEncoder(backbone, 2 * own.sen_gru_size)
+    net = make_generator(own, 2 * own.sen_gru_size)
+    try:
+        encoder.load_state_dict(part("caption_encoder."))
+        image_encoder.linear.load_state_dict(part("image_encoder.linear."))
+        net.load_state_dict(generator)
+    except RuntimeError:
+        raise BadInput(f"the weights of {name} do not fit each other: make them anew") from None
+    for network in (encoder, image_encoder, net):
+        network.eval().requires_grad_(False)
+    net.to(memory_format=torch.channels_last)
+    return Pipeline(name, own, encoder, *standard, image_encoder, net, evaluator, values, novelty, root)

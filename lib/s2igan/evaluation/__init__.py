@@ -1,0 +1,1 @@
+"""Feature networks, retrieval, generated images, and reference values (chance, real against real)."""

@@ -1,0 +1,215 @@
+"""Networks that turn an image into features: Inception-v3 where ImageNet weights can be had, a small proxy where not.
+
+All map images [B, 3, s, s] in [-1, 1] to features [B, feature_size], frozen and in eval mode once made.
+"""
+
+from __future__ import annotations
+
+import itertools
+import unittest.mock
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytorch_fid.inception
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import Inception_V3_Weights, inception_v3
+
+from s2igan import BadInput
+from s2igan.data.batches import centre_crop
+from s2igan.data.files import replacing
+from s2igan.data.store import Store, attribute_targets
+
+
+class ProxyNetwork(nn.Module):
+    """Five convolutions for 32-pixel images, in Inception's place at preset `mini` (its figures are never put beside published ones).
+
+    Trained on classes and, where the data set knows them, on the visible attributes of the classes. `features` are the
+    spatial mean of the last layer, [B, 128], at least 0, as Inception's are.
+    """
+
+    feature_size = 128
+
+    def __init__(self, class_count: int, attribute_sizes: dict[str, int]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after, stride in ((3, 32, 2), (32, 64, 2), (64, 96, 1), (96, 128, 2), (128, 128, 1)):
+            layers += [nn.Conv2d(before, after, 3, stride, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        self.trunk = nn.Sequential(*layers)
+        self.classify = nn.Linear(self.feature_size, class_count)
+        self.attributes = nn.ModuleDict({name: nn.Linear(self.feature_size, size) for name, size in attribute_sizes.items()})
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 3, s, s] in [-1, 1] -> features [B, 128]; other sizes than 32 are resized, since the filters know that scale."""
+        if images.shape[-1] != 32:  # in fp32: there is no such resizing in bf16 on a CPU
+            images = F.interpolate(images.float(), size=(32, 32), mode="bilinear", align_corners=False, antialias=images.shape[-1] > 32)
+        return self.trunk(images).mean((2, 3))
+
+
+class InceptionV3(nn.Module):
+    """Inception-v3 to its last pooling (Mixed_7c, mean over 8x8), the image network of the paper: features [B, 2048]."""
+
+    feature_size = 2048
+
+    def __init__(self, weights: str | None) -> None:
+        """`weights`: 'imagenet' (torchvision's IMAGENET1K_V1, downloaded once), a path to that file, or 'random' for a dry run.
+
+        Raises: BadInput when the weights cannot be had.
+        """
+        super().__init__()
+        if weights == "random":
+            warnings.warn("Inception-v3 has random weights: every figure made with it is meaningless", stacklevel=2)
+        # transform_input would undo an ImageNet normalisation that our inputs, already in [-1, 1], never had.
+        self.net = inception_v3(weights=None, aux_logits=True, transform_input=False, init_weights=False)
+        if weights != "random":
+            self.net.load_state_dict(_imagenet_weights(weights))
+        self.classify = self.net.fc  # ImageNet's 1,000 classes
+        self.net.fc = nn.Identity()
+        self.net.AuxLogits, self.net.aux_logits = None, False
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 3, s, s] in [-1, 1] -> features [B, 2048]; resized to 299x299, bilinear, align_corners False."""
+        if images.shape[-1] != 299:
+            images = F.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
+        return self.net(images)
+
+
+class FIDInception(nn.Module):
+    """The Inception of published FIDs to its last pooling: pytorch-fid's network with TensorFlow's weights of 2015, features [B, 2048]."""
+
+    feature_size = 2048
+
+    def __init__(self, weights: str | dict[str, Tensor]) -> None:
+        """`weights`: 'pytorch-fid' (fetched once), a path to that file, or 'random' for a dry run; or the tensors themselves.
+
+        Raises: BadInput when the weights cannot be had.
+        """
+        super().__init__()
+        state = _fid_weights(weights) if isinstance(weights, str) else weights
+        with unittest.mock.patch.object(pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: state):  # it always loads some
+            self.net = pytorch_fid.inception.fid_inception_v3()
+        self.net.fc = nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 3, s, s] in [-1, 1] -> features [B, 2048]; resized to 299x299, bilinear, align_corners False."""
+        if images.shape[-1] != 299:
+            images = F.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
+        return self.net(images)
+
+
+def _fid_weights(weights: str) -> dict[str, Tensor]:
+    untrained = inception_v3(weights=None, init_weights=False, aux_logits=False, num_classes=1008)  # its parameters, by the same names
+    if weights == "random":
+        return untrained.state_dict()
+    if weights != "pytorch-fid":
+        return _from_path(weights, "data_fid_weights", untrained, "pytorch-fid's")
+    url = pytorch_fid.inception.FID_WEIGHTS_URL
+    try:
+        return torch.hub.load_state_dict_from_url(url, progress=False, check_hash=True, weights_only=True)
+    except Exception as error:
+        raise BadInput(f"the weights of FID's Inception could not be fetched ({type(error).__name__}): download {url} "
+                       "and give its path as data_fid_weights") from None  # fmt: skip
+
+
+def _from_path(path: str, parameter: str, like: nn.Module, whose: str) -> dict[str, Tensor]:
+    """The state in a file, if it is that of a network such as `like`."""
+    if not Path(path).is_file():
+        raise BadInput(f"{parameter}: {path} does not exist; expected {whose} Inception-v3 weights file")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        like.load_state_dict(state)
+    except Exception as error:  # torch.load raises five unrelated kinds of error on a damaged file
+        raise BadInput(f"{parameter}: {path} is not {whose} Inception-v3 weights file ({type(error).__name__})") from None
+    return state
+
+
+def _imagenet_weights(weights: str | None) -> dict[str, Tensor]:
+    if weights in (None, "", "imagenet"):
+        try:
+            return Inception_V3_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+        except Exception as error:
+            url = Inception_V3_Weights.IMAGENET1K_V1.url
+            raise BadInput(f"Inception-v3 weights could not be fetched ({type(error).__name__}): download {url} "
+                           "and give its path as data_backbone_weights") from None  # fmt: skip
+    return _from_path(weights, "data_backbone_weights", inception_v3(weights=None, init_weights=False), "torchvision's")
+
+
+Network = ProxyNetwork | InceptionV3 | FIDInception
+
+
+def make_proxy(store: Store, seed: int) -> ProxyNetwork:
+    """A fresh proxy for a store's classes and attributes, its weights from `seed`."""
+    torch.manual_seed(seed)
+    values, _ = attribute_targets(store)
+    return ProxyNetwork(len(store.classes), {name: len(v) for name, v in values.items()})
+
+
+def make_classifier(weights: str, class_count: int, seed: int) -> InceptionV3:
+    """Inception-v3 with a fresh last layer for `class_count` classes, from `seed`; `weights` as of `InceptionV3`."""
+    torch.manual_seed(seed)
+    network = InceptionV3(weights)
+    network.classify = nn.Linear(network.feature_size, class_count)
+    return network
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """Eval mode and no gradients for the parameters; gradients still reach the images."""
+    return network.eval().requires_grad_(False)
+
+
+def fold_norms(network: nn.Module) -> nn.Module:
+    """A frozen network without the BatchNorms that follow a convolution: in eval mode each is a factor and an offset a channel, which
+    the convolution takes in: BN(W x) = (g W) x + b with g = weight / sqrt(var + eps), b = bias - g mean. Exact up to rounding."""
+    for parent in list(network.modules()):
+        for (name, conv), (norm_name, norm) in itertools.pairwise(list(parent.named_children())):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(conv, norm))
+                setattr(parent, norm_name, nn.Identity())
+    return freeze(network).to(memory_format=torch.channels_last)
+
+
+def save_network(net: Network, path: str | Path) -> None:
+    """Weights of a network as safetensors, whole or not at all."""
+    with replacing(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, temporary, {"kind": type(net).__name__})
+
+
+def load_network(path: str | Path) -> Network:
+    """A frozen backbone from `save_network`'s file, its BatchNorms folded. Raises BadInput when the file is missing."""
+    if not Path(path).is_file():
+        raise BadInput(f"{path} does not exist: run 01_data first")
+    with safe_open(path, "pt") as file:
+        kind = file.metadata()["kind"]
+    state = load_file(path)
+    if kind == "InceptionV3":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            net: Network = InceptionV3("random")
+        net.classify = nn.Linear(net.feature_size, len(state["classify.weight"]))
+    elif kind == "FIDInception":
+        net = FIDInception(_fid_weights("random"))
+    else:
+        heads = {name.split(".")[1]: len(t) for name, t in state.items() if name.startswith("attributes.") and name.endswith("weight")}
+        net = ProxyNetwork(len(state["classify.weight"]), heads)
+    net.load_state_dict(state)
+    return fold_norms(freeze(net))
+
+
+@torch.no_grad()
+def extract(network: nn.Module, images: np.ndarray | Tensor, size: int, batch: int = 200) -> Tensor:
+    """Features [N, feature_size] of images, computed in batches.
+
+    Args: images: a store's uint8 [N, S, S, 3], centre-cropped to `size` first, or float [N, 3, s, s] in [-1, 1], used as they are.
+    """
+    device = next(network.parameters()).device
+    rows = []
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        part = centre_crop(part, size) if isinstance(part, np.ndarray) else part
+        rows.append(network(part.to(device)).cpu())
+    return torch.cat(rows)

@@ -1,0 +1,43 @@
+"""Images from speech embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s2igan.evaluation.fast_generator import FastGenerator
+from s2igan.rdg import Generator
+
+
+@torch.no_grad()
+def generate(
+    generator: Generator, speech: Tensor, seed: int = 0, batch: int = 200, all_scales: bool = False, same_noise: bool = False
+) -> Iterator[np.ndarray | list[np.ndarray]]:
+    """Images for speech embeddings [N, speech_size], a batch at a time: uint8 [b, s, s, 3], or a list of them, small to large.
+
+    Noise follows from `seed` and the row alone, so that two generators given the same rows draw from the same noise. `same_noise`: one
+    noise for all rows, so that they differ in what was said alone.
+    """
+    generator.eval()
+    device = next(generator.parameters()).device
+    # Folding pays from 64 pixels on, where many images share it; 32 pixels it draws no faster (benchmarks/README.md).
+    size = 4 * 2 ** (len(generator.first.ups) + len(generator.next))
+    draw = FastGenerator(generator) if size >= 64 and len(speech) > batch else generator
+    random = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(speech), generator.noise_size, generator=random)
+    eps = torch.randn(len(speech), generator.condition_size, generator=random)
+    if same_noise:
+        noise, eps = noise[:1].expand_as(noise), eps[:1].expand_as(eps)
+    for start in range(0, len(speech), batch):
+        rows = slice(start, start + batch)
+        images, _, _ = draw(noise[rows].to(device), speech[rows].to(device), eps[rows].to(device))
+        pixels = [to_uint8(image) for image in images]
+        yield pixels if all_scales else pixels[-1]
+
+
+def to_uint8(images: Tensor) -> np.ndarray:
+    """Images [B, 3, s, s] in [-1, 1] -> pixels [B, s, s, 3], uint8, as a picture file would hold them."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

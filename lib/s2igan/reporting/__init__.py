@@ -1,0 +1,1 @@
+"""Finished runs collected: tables, claims, plots, diagrams, cost."""

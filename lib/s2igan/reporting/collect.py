@@ -1,0 +1,119 @@
+"""Finished runs of a study collected into one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from s2igan import BadInput
+from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, Settings, of_stage, resolve
+from s2igan.training.records import read_metrics
+
+COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n"]
+
+
+def finished(study: str | Path, names: Iterable[str] = ()) -> list[Path]:
+    """Folders of the finished runs below `results/<study>/<dataset>`; of those in `names` alone, where any are named."""
+    folders = [path.parent for path in sorted(Path(study).glob("*/metrics.json"))]
+    return [folder for folder in folders if folder.name in names] if names else folders
+
+
+def collect(folders: list[Path]) -> pd.DataFrame:
+    """Every figure of the given runs: COLUMNS, and split, commit and run. Raises BadInput when there is none."""
+    rows = []
+    for folder in folders:
+        run = read_metrics(folder)
+        about = {key: run[key] for key in ("dataset", "preset", "system", "seed", "commit")}
+        rows += [{**about, "run": folder.name, **row} for row in run["metrics"]]
+    if not rows:
+        raise BadInput("there is no finished run to analyse: `make study` makes them")
+    order = ["real", *SEN_SYSTEMS, *RDG_SYSTEMS]
+    table = pd.DataFrame(rows)
+    table = table.sort_values("system", key=lambda column: column.map(order.index), kind="stable")
+    return table[[*COLUMNS, "split", "commit", "run"]].reset_index(drop=True)
+
+
+def studied(settings: Settings, root: Path) -> dict[str, Settings]:
+    """The settings of each data set of a study that has finished runs, {data set: settings}: of those named, or of all.
+
+    They are read from the data run's params.yaml. Raises BadInput if there is none, or none of one that is named.
+    """
+    study = root / "results" / settings.study
+    names = settings.analysis_datasets or tuple(path.name for path in sorted(study.glob("*")) if path.is_dir())
+    found = {}
+    for name in names:
+        for path in sorted((study / name).glob("data-store-seed*/params.yaml")):
+            if (path.parent / "metrics.json").is_file() and path.parent.name in (settings.analysis_runs or [path.parent.name]):
+                found[name] = resolve(yaml.safe_load(path.read_text()))
+    if lacking := [name for name in settings.analysis_datasets if name not in found] or ([] if found else ["*"]):
+        raise BadInput(f"there is no finished run in {study / lacking[0]}: `make study` makes them")
+    return found
+
+
+def with_kept(folders: list[Path], kept: Path, dataset: str) -> list[Path]:
+    """`folders` and, from `kept` (results/reference/runs), the runs of the same systems with other seeds: figures of a study made in
+    several sittings, or on several machines. Raises BadInput for one that was made with other settings or on other data."""
+    if not (kept / dataset).is_dir():
+        raise BadInput(f"analysis_kept: {kept / dataset} does not exist; it should be like results/reference/runs")
+    where = ("system", "seed", "study", "dataset", "data_dir")  # what may differ
+
+    def made_with(folder: Path) -> dict[str, object]:
+        stage = folder.name.split("-")[0]
+        try:
+            values = resolve(parameters_of(folder))
+        except BadInput as error:  # of a version with other parameters
+            raise BadInput(f"analysis_kept: {folder} cannot be compared: {error}") from None
+        values = values.model_copy(update={"system": read_metrics(folder)["system"]})
+        found = {**of_stage(values, "data"), **(of_stage(values, stage) if stage in ("sen", "rdg") else {})}
+        return {name: value for name, value in found.items() if name not in where}
+
+    def system_of(folder: Path) -> str:
+        return folder.name.rpartition("-seed")[0]
+
+    here = {system_of(folder): folder for folder in folders}
+    names = {folder.name for folder in folders}
+    others = [f for f in finished(kept / dataset) if f.name not in names and system_of(f) in here and not f.name.startswith("data-")]
+    for folder in others:
+        if made_with(folder) != made_with(here[system_of(folder)]):
+            raise BadInput(f"analysis_kept: {folder} was made with other settings or data than {here[system_of(folder)]}: "
+                           "their figures cannot share a table")  # fmt: skip
+    stores = [folder for folder in (*folders, *finished(kept / dataset)) if folder.name.startswith("data-")]
+    prints = {read_metrics(folder).get("fingerprint", "unknown") for folder in stores}
+    if len(prints - {"unknown"}) > 1:
+        raise BadInput(f"analysis_kept: the runs in {kept / dataset} were made on other pictures or speech than those of this study")
+    return folders + others
+
+
+def first_runs(folders: list[Path], systems: Iterable[str]) -> dict[str, Path]:
+    """Of the given runs that of the lowest seed of each system, in the order of `systems`; systems without one are left out, and runs of
+    which only the figures were kept."""
+    about = {folder: read_metrics(folder) for folder in folders if (folder / "weights.safetensors").is_file()}
+    found = {}
+    for system in systems:
+        if mine := [folder for folder in about if about[folder]["system"] == system]:
+            found[system] = min(mine, key=lambda folder: about[folder]["seed"])
+    return found
+
+
+PLACES = ("data_dir", "data_backbone_weights", "data_fid_weights")  # parameters that may be paths
+
+
+def parameters_of(run: Path) -> dict[str, Any]:
+    """What params.yaml of a run says, without where things lie on this machine."""
+    parameters = yaml.safe_load((run / "params.yaml").read_text())
+    return parameters | {name: Path(parameters[name]).name for name in PLACES if parameters.get(name)}
+
+
+def run_provenance(folders: list[Path]) -> pd.DataFrame:
+    """For each run its system, seed, device, precision, threads, seconds (of a resumed run: since it was resumed), torch and commit."""
+    rows = []
+    for folder in folders:
+        run = read_metrics(folder)
+        row = {key: run[key] for key in ("system", "seed", "device", "precision", "threads")}
+        rows.append({"run": folder.name, **row, "seconds_of_last_call": run["timing"].get("seconds"), "torch": run["versions"]["torch"],
+                     "commit": run["commit"]})  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,55 @@
+"""Descriptions that differ in one word, and whether the images follow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from s2igan import speech
+from s2igan.config import Settings
+from s2igan.data.audio import with_noise
+from s2igan.data.store import Store, attribute_targets
+from s2igan.data.synthetic.captions import describe
+from s2igan.data.synthetic.classes import ATTRIBUTES, CONTRASTS
+from s2igan.data.text_to_speech import speak
+
+
+def one_word_changed(store: Store, settings: Settings, seed: int = 0) -> tuple[pd.DataFrame, list[Tensor]]:
+    """Descriptions of the unseen classes of an embedded set that differ in one word, and their log-mels [T_i, 40], the first voice's.
+
+    For each class and attribute one sentence that names it, said with every value that can be seen beside the class's other values: a
+    table with columns class, attribute, value, text.
+    """
+    rows = []
+    known, _ = attribute_targets(store)  # a small set need not hold every value
+    for k in np.unique(store.image_class[store.image_ids_of("test")]):
+        own = store.attributes[store.classes[k]]
+        for number, (name, values) in enumerate(ATTRIBUTES[store.dataset].items()):
+            for value in (value for value in values if value in known[name]):
+                changed = {**own, name: value}
+                if any(changed[a] == changed[b] != "none" for a, b in CONTRASTS[store.dataset] if name in (a, b)):
+                    continue
+                rng = np.random.default_rng([seed, int(k), number])
+                text = describe(store.dataset, changed, rng, must=(name,), naming=settings.data_naming)
+                rows.append({"class": int(k), "attribute": name, "value": value, "text": text})
+    table = pd.DataFrame(rows)
+    waveforms = speak(list(table.text), settings.data_voices[0], settings.data_engine, settings.data_words_per_minute)
+    if settings.data_noise_db is not None:
+        waveforms = [with_noise(waveform, settings.data_noise_db, row) for row, waveform in enumerate(waveforms)]
+    return table, [speech.log_mel(waveform) for waveform in waveforms]
+
+
+def follows(changed: pd.DataFrame, store: Store, seen: dict[str, np.ndarray]) -> np.ndarray:
+    """For each row of `one_word_changed` whether the evaluator sees the word's value in its image; `seen` from `attributes_seen`."""
+    values, _ = attribute_targets(store)
+    asked = [values[name].index(value) for name, value in zip(changed.attribute, changed.value, strict=True)]
+    return np.array([seen[name][row] == number for row, (name, number) in enumerate(zip(changed.attribute, asked, strict=True))])
+
+
+def one_word_chance(dataset: str, changed: pd.DataFrame) -> pd.Series:
+    """Of the sentences of `one_word_changed`, per attribute, how often a guess among the values said there is right, in percent."""
+    # Of each sentence's variants a guess gets one right.
+    chance = 100 * changed.groupby("attribute")["class"].nunique() / changed.groupby("attribute").size()
+    chance.index = pd.MultiIndex.from_product([[dataset], chance.index], names=["data set", "attribute"])
+    return chance

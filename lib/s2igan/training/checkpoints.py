@@ -1,0 +1,57 @@
+"""Checkpoints that are whole or absent, refused where they are of other settings, data or code."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from s2igan import BadInput
+from s2igan.data.files import replacing
+
+
+def fingerprint(*parts: Any) -> str:
+    """SHA-256 of the JSON of `parts`: the settings of a stage, checksums of what it reads."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def save_checkpoint(folder: str | Path, step: int, state: dict[str, Any], fingerprint: str, keep: int = 2) -> None:
+    """Writes `step-<step>.pt`, whole or not at all, and deletes all but the last `keep`.
+
+    `state` holds tensors, numbers, strings, and dicts, lists and tuples of them (state_dict()s, torch.get_rng_state()).
+    """
+    folder = Path(folder)
+    path = folder / f"step-{step:08d}.pt"
+    with replacing(path) as temporary:
+        try:
+            torch.save({"step": step, "fingerprint": fingerprint, "state": state}, temporary)
+        except RuntimeError as error:  # how torch reports a full disk
+            if shutil.disk_usage(folder).free > 2**20:
+                raise
+            raise BadInput(f"cannot write {path}: {os.strerror(errno.ENOSPC)}") from error
+    for old in [*sorted(folder.glob("step-*.pt"))[:-keep], *folder.glob(".step-*.pt")]:  # the latter: cut off by a kill
+        old.unlink()
+
+
+def load_checkpoint(folder: str | Path, fingerprint: str, map_location: str | torch.device = "cpu") -> tuple[int, dict[str, Any]] | None:
+    """The newest checkpoint as (step, state), or None. A damaged file is passed over for the one before it.
+
+    Raises BadInput if the checkpoint was made with another fingerprint.
+    """
+    for path in sorted(Path(folder).glob("step-*.pt"), reverse=True):
+        try:
+            saved = torch.load(path, map_location=map_location, weights_only=True)
+            step, found, state = saved["step"], saved["fingerprint"], saved["state"]
+        except Exception as error:  # torch.load raises five unrelated kinds of error on a damaged file
+            print(f"{path} is damaged ({type(error).__name__}), going back to the one before it", flush=True)
+            continue
+        if found != fingerprint:
+            raise BadInput(f"{path} is a checkpoint from other settings or other data: go back to those, or delete {folder} to start anew")
+        return step, state
+    return None

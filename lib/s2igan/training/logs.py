@@ -1,0 +1,55 @@
+"""Progress of a training: a line of numbers every so many steps, printed and kept in log.jsonl."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from pathlib import Path
+
+from s2igan.data.files import write_atomic
+
+
+class Log:
+    """Appends a line of numbers to log.jsonl and prints it with the speed and the time left.
+
+    A run that goes on from step `start` drops the lines after it, since those steps are made again.
+
+        log = Log(run_dir / "log.jsonl", total=3000, batch=32, start=step)
+        log(500, loss_g=1.23, loss_d=0.7)       # step 500/3000  loss_g 1.23  loss_d 0.7  142 img/s  ~3 min left
+    """
+
+    def __init__(self, path: str | Path, total: int, batch: int = 0, start: int = 0) -> None:
+        self.path, self.total, self.batch = Path(path), total, batch
+        write_atomic(self.path, "".join(json.dumps(record) + "\n" for record in read_log(self.path) if record["step"] <= start))
+        self._step, self._time = start, time.monotonic()
+
+    def __call__(self, step: int, **values: float) -> None:
+        """Logs `values` of `step`; speed is that since the last call."""
+        now = time.monotonic()
+        steps_per_second = max(step - self._step, 0) / max(now - self._time, 1e-9)
+        self._step, self._time = step, now
+        with open(self.path, "a") as file:
+            file.write(json.dumps({"step": step, **{name: float(value) for name, value in values.items()}}) + "\n")
+        parts = [f"step {step}/{self.total}", *(f"{name} {value:.4g}" for name, value in values.items())]
+        if steps_per_second > 0:
+            parts += [f"{steps_per_second * self.batch:.0f} img/s"] if self.batch else []
+            parts += [f"~{duration((self.total - step) / steps_per_second)} left"] if step < self.total else []
+        print("  ".join(parts), flush=True)
+
+
+def read_log(path: str | Path) -> list[dict[str, float]]:
+    """The records of log.jsonl; a last line cut off by a kill is passed over."""
+    records = []
+    if Path(path).is_file():
+        for line in Path(path).read_text().splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                records.append(json.loads(line))
+    return records
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: '40 s', '3 min', '2.5 h'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,106 @@
+"""What every run leaves: metrics.json with where each number comes from, timing.json, params.yaml."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from s2igan import BadInput
+from s2igan.config import Settings, notebook_parameters
+from s2igan.data.files import write_atomic, write_json
+from s2igan.training.devices import pick_device, use_bf16
+
+# Packages whose version can change a number.
+VERSIONS_OF = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pillow", "scikit-learn", "espeakng-loader", "pytorch-fid")
+
+
+def commit() -> str:
+    """The commit of this code, with '-dirty' when lib/ or notebooks/ differ from it; 'unknown' outside a git checkout of the project."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+            return "unknown"
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", "lib", "notebooks") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def device_name(device: torch.device) -> str:
+    """The processor's own name, such as 'NVIDIA A100' or 'Intel(R) Xeon(R) ...'."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def provenance(settings: Settings, stage: str, system: str = "") -> dict[str, Any]:
+    """Which run this is and from what: the same for equal runs of the same code on the same machine."""
+    device = pick_device(settings)
+    versions = {"python": platform.python_version()}
+    for package in VERSIONS_OF:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {
+        "stage": stage,
+        "system": system or settings.system,
+        "study": settings.study,
+        "dataset": settings.dataset,
+        "preset": settings.preset,
+        "seed": settings.data_seed if stage in ("data", "classifier") else settings.seed,
+        "device": device_name(device),
+        "precision": "bf16" if stage in ("classifier", "rdg") and use_bf16(settings, device) else "fp32",  # the others never autocast
+        "threads": settings.threads,
+        "processes": settings.processes if stage in ("sen", "rdg") else 1,
+        "commit": commit(),
+        "versions": versions,
+        **({"weights": settings.weights} if settings.weights else {}),  # loaded, not trained here
+    }
+
+
+def write_metrics(
+    run_dir: str | Path, metrics: list[dict[str, Any]], settings: Settings, stage: str, system: str = "", started: float | None = None,
+    **more: str,
+) -> None:  # fmt: skip
+    """Writes metrics.json (provenance and `metrics`, each {metric, value, n, split, ...}), timing.json and params.yaml.
+
+    `started` is the time.time() at which the run began. Seconds differ between equal runs, so they have a file of their own and
+    metrics.json can be compared byte for byte. `more` is kept beside the provenance. Write everything else first: a run with
+    metrics.json counts as finished.
+    """
+    for row in metrics:
+        missing = {"metric", "value", "n", "split"} - row.keys()
+        if missing:
+            raise ValueError(f"metric {row} lacks {', '.join(sorted(missing))}")
+    parameters = notebook_parameters(settings, stage, settings.threads)  # a notebook run by hand has no params.yaml yet
+    write_atomic(Path(run_dir) / "params.yaml", yaml.safe_dump(parameters, sort_keys=False))
+    now = time.time()
+    timing = {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))}
+    if started is not None:
+        timing["seconds"] = round(now - started, 1)
+    write_json(Path(run_dir) / "timing.json", timing)
+    write_json(Path(run_dir) / "metrics.json", {**provenance(settings, stage, system), **more, "metrics": metrics})
+
+
+def read_metrics(run_dir: str | Path) -> dict[str, Any]:
+    """What write_metrics wrote: provenance, `metrics`, and `timing`. Raises BadInput if the run has not finished."""
+    path = Path(run_dir) / "metrics.json"
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: the run has not finished, `make study` runs what is missing")
+    timing = Path(run_dir) / "timing.json"
+    return {**json.loads(path.read_text()), "timing": json.loads(timing.read_text()) if timing.is_file() else {}}

@@ -1,0 +1,1 @@
+"""Command line, the runs of a study, and how they are run."""

@@ -1,0 +1,46 @@
+"""Ctrl-C and kill end a study and all that it started at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+
+
+def stoppable(work: Callable[[], int]) -> int:
+    """Runs `work` in a thread, so that Ctrl-C and kill end this process and all that it started at once.
+
+    Snakemake would let running jobs finish and nbclient would wait for its kernel; what was cut off goes on from its checkpoint.
+    """
+    status: list[int] = []
+    thread = threading.Thread(target=lambda: status.append(work()), daemon=True)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, lambda number, _: stop(128 + number, "stopped: the next call goes on from here"))
+    thread.start()
+    thread.join()
+    return status[0] if status else 1
+
+
+def stop(status: int, message: str = "") -> None:
+    """Ends this process and all that it started."""
+    if message and sys.stderr.isatty():
+        print(message, file=sys.stderr, flush=True)
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    os._exit(status)
+
+
+def stop_after(parent: int) -> None:
+    """Waits for a process to end, then stops. A study that is killed would otherwise leave its notebooks running."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while psutil.Process(parent).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.5)
+    stop(1)

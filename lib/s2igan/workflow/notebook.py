@@ -1,0 +1,95 @@
+"""One notebook, run with papermill in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import resource
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from s2igan import BadInput, config
+from s2igan.workflow.interrupts import stop_after, stoppable
+
+
+class Lines:
+    """A text file that shows what is written to it as whole lines with a label before each."""
+
+    def __init__(self, label: str) -> None:
+        self.label, self.rest = label, ""
+
+    def write(self, text: str) -> None:
+        """Prints the lines that `text` completes."""
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            print(f"[{self.label}] {line}", flush=True)
+
+    def flush(self) -> None:
+        """Lines are printed as they come."""
+
+
+def run_notebook(options: argparse.Namespace) -> int:
+    """Executes a notebook with papermill. Its error, if any, is one line on stderr."""
+    if not options.notebook.is_file():
+        raise BadInput(f"notebook {options.notebook} does not exist")
+    parameters = config.from_yaml(options.params) if options.params else {}
+    parameters |= json.loads(options.values or "{}")
+    config.resolve(parameters)  # refuses unknown names before a kernel starts
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    (options.out.parent / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
+    threads = str(parameters.get("threads", 1))
+    os.environ.update(PYTHONHASHSEED="0", OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
+    os.environ.update(OMP_WAIT_POLICY="PASSIVE", PYDEVD_DISABLE_FILE_VALIDATION="1")
+    # The kernel of the running Python, whatever else is installed for the user.
+    os.environ["JUPYTER_PATH"] = os.path.join(sys.prefix, "share", "jupyter")
+    if options.parent:
+        threading.Thread(target=stop_after, args=[options.parent], daemon=True).start()
+    return stoppable(lambda: execute(options.notebook, options.out, parameters, options.label or options.out.parent.name))
+
+
+def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -> int:
+    """papermill.execute_notebook with plain lines; returns the exit status."""
+    warnings.simplefilter("ignore")
+    import papermill  # slow to import
+    from nbclient.exceptions import DeadKernelError
+
+    for name in ("papermill", "traitlets"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    started = time.monotonic()
+    lines = Lines(label)
+    lines.write("started\n")
+    for attempt in (1, 2, 3):
+        try:
+            papermill.execute_notebook(
+                str(notebook), str(out), parameters=parameters, kernel_name="python3", language="python",
+                progress_bar=False, stdout_file=lines, extra_arguments=["--log-level=CRITICAL"],
+            )  # fmt: skip
+        except papermill.PapermillExecutionError as error:
+            if error.ename == "BadInput":
+                print(f"error: {error.evalue}", file=sys.stderr)
+            else:
+                print(f"error: {error.ename}: {str(error.evalue).strip()} ({label}: see {out})", file=sys.stderr)
+            return 1
+        except DeadKernelError:
+            print(f"error: the process of {label} was killed, perhaps for lack of memory; see {out}", file=sys.stderr)
+            return 1
+        except RuntimeError as error:  # two kernels that start at once may pick the same port
+            if "before replying to kernel_info" not in str(error) or attempt == 3:
+                raise
+        else:
+            break
+    lines.write(f"done in {time.monotonic() - started:.0f} s, at most {peak_memory():.1f} GiB of memory\n")
+    return 0
+
+
+def peak_memory() -> float:
+    """GiB that the largest process among the finished ones below this one had."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
