@@ -40,7 +40,7 @@ def test_collect_orders_systems_and_keeps_every_figure(study):
 
 
 def test_table_has_means_spreads_and_floors(study):
-    text = tables.markdown_table(collect(finished(study)))
+    text = tables.summary(collect(finished(study)))
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     lines = {row[0]: row[1:] for row in cells}
     assert lines["SEN"] == ["90.00", "88.00", "6.00"]

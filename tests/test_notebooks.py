@@ -24,7 +24,7 @@ from s2igan.data.sources import read_source
 from s2igan.data.store import attribute_targets, open_store
 from s2igan.data.synthetic.classes import ATTRIBUTES
 from s2igan.data.synthetic.dataset import write_dataset
-from s2igan.evaluation.finished import load_caption_encoder, load_generator
+from s2igan.evaluation.finished import open_run
 from s2igan.reporting.keep import keep_tables
 from s2igan.reporting.one_word import follows, one_word_changed
 
@@ -140,7 +140,7 @@ def test_the_other_systems_join_the_same_study(toy):
     for name in ("table1", "table2", "retrieval", "published1", "claims", "asked_mini-flowers"):
         assert all((tables / f"{name}.{ending}").stat().st_size > 20 for ending in ("md", "csv", "tex")), name
     assert "S2IGAN end-to-end" in (tables / "table1.md").read_text() and "one seed" in (tables / "claims.md").read_text()
-    for name in ("samples", "systems", "words", "growth", "tsne", "map", "curves_rdg"):
+    for name in ("samples", "systems", "words", "snapshots", "tsne", "map", "curves_rdg"):
         assert (tables / f"{name}_mini-flowers.png").stat().st_size > 1000, name
     words = pd.read_csv(tables / "words.csv")
     assert set(words.attribute) == set(ATTRIBUTES["mini-flowers"]) and words["S2IGAN end-to-end"].between(0, 100).all()
@@ -180,8 +180,8 @@ def new_captions_are_embedded_as_old_ones(folder):
     texts, mels = [store.caption_text[i] for i in some], [torch.from_numpy(np.array(store.mel(i))).float() for i in some]
     for system in ("s2igan", "s2igan-end-to-end", "stackgan-v2-t2ig"):
         run = folder / f"results/mini/mini-flowers/rdg-{system}-seed0"
-        kept = load_generator(of_toy, run, store, folder)[1][some]
-        assert torch.allclose(load_caption_encoder(run, store, folder)(texts, mels), kept, atol=0.02), system
+        kept = open_run(run).speech_embeddings()[some]
+        assert torch.allclose(open_run(run).caption_encoder()(texts, mels), kept, atol=0.02), system
     changed, mels = one_word_changed(store, of_toy)
     assert len(mels) == len(changed)
     values, _ = attribute_targets(store)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS
-from s2igan.reporting import claims, tables
+from s2igan.reporting import comparisons, tables
 
 
 def rows(system, metric, values, dataset="mini-flowers"):
@@ -36,7 +36,7 @@ def test_table_2_names_the_embedding_that_the_system_starts_from(table):
 
 
 def test_claims_are_paired_by_seed_and_judged_by_their_interval(table):
-    made = claims.compare_claims(table).set_index(["without", "metric"])
+    made = comparisons.compare_claims(table).set_index(["without", "metric"])
     relation = made.loc[("S2IGAN w/o RS", "mAP")]
     # Differences 10, 9, 11: mean 10, deviation 1, t(0.975, 2) = 4.303, half-width 4.303 / sqrt(3) = 2.484.
     assert (relation.here, relation["95 % interval"], relation.verdict) == ("+10.00", "+7.52 to +12.48", "shows")
@@ -44,11 +44,11 @@ def test_claims_are_paired_by_seed_and_judged_by_their_interval(table):
     assert made.loc[("S2IGAN w/o Dense", "mAP")].verdict == "cannot be told"  # 1, -1, 3
     assert made.loc[("S2IGAN w/o L_d", "mAP")]["95 % interval"] == "one seed"
     assert relation["paper (CUB / Oxford-102)"] == "+0.50 / +0.54"  # 9.04 - 8.54, 13.40 - 12.86
-    assert claims.conclusion(-np.inf, np.inf, 1) == "cannot be told"
+    assert comparisons.conclusion(-np.inf, np.inf, 1) == "cannot be told"
 
 
 def test_published_figures_name_systems_of_this_study():
-    assert set(tables.PUBLISHED) - {"S2IGAN w/ L_d"} <= set(RDG_SYSTEMS) and set(claims.CLAIMS) <= set(RDG_SYSTEMS)
+    assert set(tables.PUBLISHED) - {"S2IGAN w/ L_d"} <= set(RDG_SYSTEMS) and set(comparisons.CLAIMS) <= set(RDG_SYSTEMS)
     made = tables.published(tables.TABLE_1, ("mAP", "FID"))
     assert made["CUB", "mAP"]["S2IGAN"] == "9.04" and made["Oxford-102", "FID"]["StackGAN-v2 (S2IG)"] == ""
     found = tables.retrieval(pd.DataFrame(rows("SEN", "mAP", [1.0]) + rows("SEN", "mAP released", [2.0])))
@@ -61,7 +61,7 @@ def test_markdown_and_latex_hold_every_cell(table):
     text = tables.markdown(made)
     assert text.count("\n") == 2 + len(made) and "| S2IGAN w/o RS | 52.00 ± 1.73 | **21.00 ± 1.00** |" in text
     latex = tables.latex(made, "50 % of L_d")
-    headers = tables.latex(claims.compare_claims(table), "claims")
+    headers = tables.latex(comparisons.compare_claims(table), "claims")
     assert r"95 \% interval" in headers and "95 % interval" not in headers
     assert r"\textbf{21.00 $\pm$ 1.00}" in latex and r"\textit{chance}" in latex and r"50 \% of L\_d" in latex
 

@@ -17,10 +17,10 @@ from s2igan.data.files import project_root
 from s2igan.data.store import Store, attribute_targets
 from s2igan.evaluation.attributes import attributes_seen
 from s2igan.evaluation.feature_networks import extract
-from s2igan.evaluation.finished import load_caption_encoder
+from s2igan.evaluation.finished import open_run
 from s2igan.evaluation.generate import generate
 from s2igan.rdg import Generator
-from s2igan.reporting import claims, plots, tables
+from s2igan.reporting import comparisons, plots, tables
 from s2igan.reporting.one_word import one_word_changed
 
 
@@ -29,7 +29,7 @@ def paired_or_not(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     seed share SEN and batches: what is common to both falls out of their difference, which narrows the interval where that is much. But
     n pairs leave n - 1 degrees of freedom, not 2 n - 2: with three seeds t is 4.30 and not 2.78, and pairing may well cost more than it
     buys. It stays right either way; to drop it because the other interval is narrower would not be."""
-    paired = np.subtract(*claims.interval(ours - other)[2:0:-1]) / 2
+    paired = np.subtract(*comparisons.interval(ours - other)[2:0:-1]) / 2
     n = len(ours)
     spread = np.sqrt((ours.var(ddof=1) + other.var(ddof=1)) / n)
     return float(paired), float(stats.t.ppf(0.975, 2 * n - 2) * spread)
@@ -46,13 +46,13 @@ def seeds_needed(deviation: float, difference: float, most: int = 1000) -> int:
 
 
 def confused_values(
-    settings: Settings, store: Store, generator: Generator, listen: Callable, evaluator: nn.Module, attribute: str = "colour"
+    settings: Settings, store: Store, generator: Generator, encode: Callable, evaluator: nn.Module, attribute: str = "colour"
 ) -> pd.DataFrame:
     """3. Which values are taken for which? For each said value of an attribute the share of images in which each value is seen, in
     percent."""
     changed, mels = one_word_changed(store, settings)
     part = changed[changed.attribute == attribute]
-    heard = listen(list(part.text), [mels[i] for i in part.index])
+    heard = encode(list(part.text), [mels[i] for i in part.index])
     made = np.concatenate(list(generate(generator, heard, same_noise=True)))
     seen = attributes_seen(evaluator, extract(evaluator, made, settings.data_image_size))[attribute]
     values = attribute_targets(store)[0][attribute]
@@ -73,13 +73,13 @@ if __name__ == "__main__":
     from finished import open_study
 
     study = open_study()
-    listen = load_caption_encoder(study.folder / "rdg-s2igan-seed0", study.store, project_root())
+    encode = open_run(study.folder / "rdg-s2igan-seed0").caption_encoder()
     kept = pd.read_csv(project_root() / "results" / "reference" / "metrics.csv")
     ours, other = (tables.values_of(kept, "mini-flowers", system, "mAP").to_numpy() for system in ("S2IGAN", "S2IGAN w/o Dense"))
     if len(ours) > 1:
         print("S2IGAN minus w/o Dense, half-widths: paired {:.2f}, not {:.2f}".format(*paired_or_not(ours, other)))
         print("seeds that tell 2 points:", seeds_needed(float((ours - other).std(ddof=1)), 2.0), end="\n\n")
-    print(confused_values(study.settings, study.store, study.generator, listen, study.evaluator).round(0).astype(int), end="\n\n")
+    print(confused_values(study.settings, study.store, study.generator, encode, study.evaluator).round(0).astype(int), end="\n\n")
     kept = load_file(run_dir(study.settings, "sen", "SEN", root=project_root()) / "embeddings.safetensors")
     first, last = study.store.caption_ids_of("test")[[0, -1]]
     way = (between_sentences(kept["speech"][first], kept["speech"][last]) - kept["mean"]) / kept["std"]

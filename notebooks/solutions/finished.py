@@ -14,7 +14,7 @@ from s2igan.config import Settings, resolve, run_dir, store_dir
 from s2igan.data.files import project_root
 from s2igan.data.store import Store, open_store
 from s2igan.evaluation.feature_networks import load_network
-from s2igan.evaluation.finished import load_generator, load_sen
+from s2igan.evaluation.finished import load_sen, open_run
 from s2igan.rdg import Generator
 
 
@@ -44,5 +44,6 @@ def open_study(dataset: str = "mini-flowers", study: str = "mini") -> Finished:
     store = open_store(store_dir(settings, root))
     backbone, evaluator = (load_network(folder / f"{name}.safetensors") for name in ("backbone", "evaluator"))
     net = load_sen(settings, store, backbone, run_dir(settings, "sen", root=root) / "weights.safetensors")
-    generator, speech = load_generator(settings, run_dir(settings, "rdg", "S2IGAN", root=root), store, root)
-    return Finished(settings, store, backbone, evaluator, load_file(folder / "features.safetensors"), net, generator, speech, folder.parent)
+    run = open_run(run_dir(settings, "rdg", "S2IGAN", root=root))
+    return Finished(settings, store, backbone, evaluator, load_file(folder / "features.safetensors"), net,
+                    run.generator(), run.speech_embeddings(), folder.parent)  # fmt: skip

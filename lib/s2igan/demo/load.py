@@ -6,21 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from s2igan import BadInput
-from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, resolve, run_dir, slug
-from s2igan.data.store import attribute_targets, open_store
+from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, resolve
+from s2igan.data.store import attribute_targets
 from s2igan.demo import packed_weights
 from s2igan.demo.out_of_distribution import OutOfDistribution, fit_out_of_distribution
 from s2igan.demo.pipeline import Pipeline
-from s2igan.evaluation.feature_networks import fold_norms, load_network
+from s2igan.evaluation.feature_networks import fold_norms
+from s2igan.evaluation.finished import open_run
 from s2igan.reporting.collect import finished, first_runs
 from s2igan.sen import ImageEncoder, SpeechEncoder
 from s2igan.training.rdg_networks import make_generator
-from s2igan.training.records import read_metrics
 
 
 def load(folder: str | Path) -> Pipeline:
@@ -55,24 +53,17 @@ def _from_study(folder: Path) -> Pipeline:
     if not found:
         raise BadInput(f"{folder} has no finished run of {', '.join(hearing)}: `make study` makes them")
     system, run = next(iter(found.items()))
-    about, parameters = read_metrics(run), yaml.safe_load((run / "params.yaml").read_text())
-    own = resolve(parameters)
-    root = folder.absolute().parents[2]
-    of_sen = folder / f"sen-{slug(RDG_SYSTEMS[system]['sen'])}-seed{about['seed']}"
-    of_data = folder / run_dir(own, "data").name
-    for needed in (of_sen / "weights.safetensors", of_sen / "embeddings.safetensors"):
-        if not needed.is_file():
-            raise BadInput(f"{needed} does not exist: `make study` makes it")
-    store = open_store(root / "data" / folder.absolute().parent.name / folder.name)
-    kept = load_file(of_sen / "embeddings.safetensors")
+    run = open_run(run)
+    of_sen = run.beside("sen", run.sen_system)
+    store, kept = run.store, of_sen.tensors("embeddings")
     x = (kept["speech"] - kept["mean"]) / kept["std"]
-    evaluator = load_network(of_data / "evaluator.safetensors")
+    evaluator = run.network("evaluator")
     values = attribute_targets(store)[0] if hasattr(evaluator, "attributes") else {}
-    said = {"network": system, "dataset": own.dataset, "seed": about["seed"], "steps": own.rdg_steps}
+    said = {"network": system, "dataset": run.settings.dataset, "seed": run.settings.seed, "steps": run.settings.rdg_steps}
     return _pipeline(
-        packed_weights.describe(said), parameters, load_file(of_sen / "weights.safetensors"), load_file(run / "weights.safetensors"),
-        (kept["mean"], kept["std"]), load_network(of_data / "backbone.safetensors"), evaluator, values,
-        fit_out_of_distribution(x, store.caption_ids_of("train"), store.caption_ids_of("val")), root, system,
+        packed_weights.describe(said), run.settings.model_dump(), of_sen.tensors("weights"), run.tensors("weights"),
+        (kept["mean"], kept["std"]), run.network("backbone"), evaluator, values,
+        fit_out_of_distribution(x, store.caption_ids_of("train"), store.caption_ids_of("val")), folder.absolute().parents[2], system,
     )  # fmt: skip
 
 

@@ -1,9 +1,16 @@
-"""Finished runs, loaded: SEN, generators, and what a training starts from."""
+"""Finished runs, opened: the one place that knows which files a run leaves; and what a training starts from.
+
+A run's folder is `results/<study>/<dataset>/<stage>-<system>-seed<k>`; the runs that it builds on lie beside it, its store is
+`data/<study>/<dataset>`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -11,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from s2igan import BadInput
-from s2igan.config import RDG_SYSTEMS, Settings, resolve, run_dir, store_dir
+from s2igan.config import RDG_SYSTEMS, Settings, resolve, run_dir
 from s2igan.data.batches import pad_mels
 from s2igan.data.files import file_sha256
 from s2igan.data.store import Store, open_store
@@ -23,6 +30,104 @@ from s2igan.training.embeddings import standardised
 from s2igan.training.rdg_networks import JointSpeechEncoder, make_generator
 from s2igan.training.records import read_metrics
 from s2igan.training.sen import fresh_sen
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run's folder and the settings that it was made with, its own system and seed among them. Nothing is read before it is asked for."""
+
+    folder: Path
+    settings: Settings
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What metrics.json says. Raises BadInput where the run has not finished."""
+        return read_metrics(self.folder)
+
+    @cached_property
+    def store(self) -> Store:
+        """The images and captions that the run was made on."""
+        study = self.folder.absolute().parent
+        return open_store(study.parents[2] / "data" / study.parent.name / study.name)
+
+    def beside(self, stage: str, system: str = "") -> FinishedRun:
+        """The run of another stage with the same seed, in the same study: the data run, the SEN that RDG started from."""
+        name = run_dir(self.settings, stage, system).name
+        return FinishedRun(self.folder.parent / name, self.settings.model_copy(update={"system": system or self.settings.system}))
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of `<name>.safetensors`. Raises BadInput where the file is missing."""
+        path = self.folder / f"{name}.safetensors"
+        if not path.is_file():
+            raise BadInput(f"{path} does not exist: `make study` makes it")
+        return load_file(path)
+
+    def network(self, name: str) -> nn.Module:
+        """A feature network of the data run, frozen: `backbone` or `evaluator`."""
+        return load_network(self.beside("data").folder / f"{name}.safetensors")
+
+    @property
+    def sen_system(self) -> str | None:
+        """Of an RDG run, the SEN that it started from; None where the speech encoder learned in the run itself."""
+        return RDG_SYSTEMS[self.settings.system]["sen"]
+
+    def sen(self) -> SEN:
+        """The trained SEN of a SEN run, in eval mode."""
+        return load_sen(self.settings, self.store, self.network("backbone"), self.folder / "weights.safetensors")
+
+    def generator(self) -> Generator:
+        """The generator of an RDG run (the moving average of its weights), in eval mode."""
+        state = self.tensors("weights")
+        generator = make_generator(self.settings, state["augment.linear.weight"].shape[1])
+        generator.load_state_dict(state)
+        return generator.eval()
+
+    def speech_embeddings(self) -> Tensor:
+        """Embeddings of all captions of the store as the generator of an RDG run takes them, [M, speech_size]."""
+        if self.sen_system is None:
+            return self.tensors("embeddings")["speech"]
+        kept = self.beside("sen", self.sen_system).tensors("embeddings")
+        return (kept["speech"] - kept["mean"]) / kept["std"] if self.settings.rdg_standardise else kept["speech"]
+
+    def caption_encoder(self) -> Callable[[list[str], list[Tensor]], Tensor]:
+        """What embeds new captions for the generator of an RDG run: (N texts, their log-mels [T_i, 40]) -> [N, speech_size].
+
+        The text baseline reads the texts, every other system encodes the log-mels.
+        """
+        if self.sen_system is None:
+            net = fresh_sen(self.settings, self.store, self.network("backbone"))
+            encoder = JointSpeechEncoder(net.caption_encoder, net.image_encoder.linear.out_features, self.settings.rdg_standardise)
+            encoder.load_state_dict(self.tensors("speech_encoder"))
+            mean, std = 0.0, 1.0  # its own BatchNorm standardises
+        else:
+            run = self.beside("sen", self.sen_system)
+            encoder = run.sen().caption_encoder
+            kept = run.tensors("embeddings")
+            mean, std = (kept["mean"], kept["std"]) if self.settings.rdg_standardise else (0.0, 1.0)
+        encoder.eval()
+
+        @torch.no_grad()
+        def encode(texts: list[str], mels: list[Tensor], batch: int = 64) -> Tensor:
+            rows = []
+            for start in range(0, len(texts), batch):
+                part = slice(start, start + batch)
+                given = characters(texts[part]) if isinstance(encoder, TextEncoder) else pad_mels([mel.numpy() for mel in mels[part]])
+                rows.append(encoder(*given))
+            return (torch.cat(rows) - mean) / std
+
+        return encode
+
+
+def open_run(folder: str | Path) -> FinishedRun:
+    """A finished run of any stage. Raises BadInput where it has not finished."""
+    folder = Path(folder)
+    record = read_metrics(folder)
+    path = folder / "params.yaml"
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: the run cannot be opened without its settings")
+    settings = resolve(yaml.safe_load(path.read_text()))
+    own = {} if record["stage"] in ("data", "classifier") else {"system": record["system"], "seed": record["seed"]}
+    return FinishedRun(folder, settings.model_copy(update=own))
 
 
 def load_sen(settings: Settings, store: Store, backbone: nn.Module, path: str | Path) -> SEN:
@@ -37,10 +142,10 @@ def load_sen(settings: Settings, store: Store, backbone: nn.Module, path: str | 
 def sen_inputs(settings: Settings, root: str | Path) -> tuple[Store, nn.Module, Tensor, str]:
     """What `train_sen` learns from, as 01_data left it: the store, the frozen backbone, its features of all images [N, feature_size], and
     the fingerprint of it all. Raises BadInput when 01_data has not run."""
-    folder = run_dir(settings, "data", root=root)
-    store, backbone = open_store(store_dir(settings, root)), load_network(folder / "backbone.safetensors")
-    features = load_file(folder / "features.safetensors")["backbone"]
-    return store, backbone, features, fingerprint(store.fingerprint, file_sha256(folder / "backbone.safetensors"))
+    run = FinishedRun(run_dir(settings, "data", root=root), settings)
+    store, backbone = run.store, run.network("backbone")
+    features = run.tensors("features")["backbone"]
+    return store, backbone, features, fingerprint(store.fingerprint, file_sha256(run.folder / "backbone.safetensors"))
 
 
 def rdg_inputs(settings: Settings, root: str | Path) -> tuple[Store, SEN, Tensor | None, str]:
@@ -50,61 +155,13 @@ def rdg_inputs(settings: Settings, root: str | Path) -> tuple[Store, SEN, Tensor
         see them, [M, D], None where the encoder learns here; the fingerprint of it all.
     Raises: BadInput when a stage before has not run, or ran with other settings.
     """
-    store, backbone, _, upstream = sen_inputs(settings, root)
-    system = RDG_SYSTEMS[settings.system]["sen"]
-    if system is None:
+    run = FinishedRun(run_dir(settings, "rdg", root=root), settings)
+    if run.sen_system is None:
+        store, backbone, _, upstream = sen_inputs(settings, root)
         return store, fresh_sen(settings, store, backbone), None, upstream
-    folder = run_dir(settings, "sen", system, root=root)
-    net = load_sen(settings.model_copy(update={"system": system}), store, backbone, folder / "weights.safetensors")
-    speech = load_file(folder / "embeddings.safetensors")["speech"]
-    read = [file_sha256(folder / f"{name}.safetensors") for name in ("weights", "embeddings")]
+    of_sen = run.beside("sen", run.sen_system)
+    store, net = of_sen.store, of_sen.sen()
+    speech = of_sen.tensors("embeddings")["speech"]
+    read = [file_sha256(of_sen.folder / f"{name}.safetensors") for name in ("weights", "embeddings")]
     speech = standardised(speech, store)[0] if settings.rdg_standardise else speech
     return store, net, speech, fingerprint(store.fingerprint, *read)
-
-
-def load_generator(settings: Settings, run: Path, store: Store, root: Path) -> tuple[Generator, Tensor]:
-    """The generator that an RDG run left, and all captions' embeddings as it wants them, [M, speech_size]."""
-    path = run / "params.yaml"
-    own = resolve(yaml.safe_load(path.read_text())) if path.is_file() else settings
-    about = read_metrics(run)
-    if of_sen := RDG_SYSTEMS[about["system"]]["sen"]:
-        heard = load_file(run_dir(own, "sen", of_sen, about["seed"], root) / "embeddings.safetensors")["speech"]
-        heard = standardised(heard, store)[0] if own.rdg_standardise else heard
-    else:  # the encoder learned in this run, and left its embeddings as the generator wants them
-        heard = load_file(run / "embeddings.safetensors")["speech"]
-    generator = make_generator(own.model_copy(update={"system": about["system"]}), heard.shape[1])
-    generator.load_state_dict(load_file(run / "weights.safetensors"))
-    return generator.eval(), heard
-
-
-def load_caption_encoder(run: Path, store: Store, root: Path) -> Callable[[list[str], list[Tensor]], Tensor]:
-    """What embeds new captions for an RDG run's generator: (texts, their log-mels [T_i, 40]) -> [N, speech_size].
-
-    The text baseline reads the texts, every other system hears the log-mels.
-    """
-    own = resolve(yaml.safe_load((run / "params.yaml").read_text()))
-    about = read_metrics(run)
-    backbone = load_network(run_dir(own, "data", root=root) / "backbone.safetensors")
-    if of_sen := RDG_SYSTEMS[about["system"]]["sen"]:
-        folder = run_dir(own, "sen", of_sen, about["seed"], root)
-        of_run = own.model_copy(update={"system": of_sen, "seed": about["seed"]})
-        encoder = load_sen(of_run, store, backbone, folder / "weights.safetensors").caption_encoder
-        kept = load_file(folder / "embeddings.safetensors")
-        mean, deviation = (kept["mean"], kept["std"]) if own.rdg_standardise else (0.0, 1.0)
-    else:
-        net = fresh_sen(own, store, backbone)
-        encoder = JointSpeechEncoder(net.caption_encoder, net.image_encoder.linear.out_features, own.rdg_standardise)
-        encoder.load_state_dict(load_file(run / "speech_encoder.safetensors"))
-        mean, deviation = 0.0, 1.0
-    encoder.eval()
-
-    @torch.no_grad()
-    def listen(texts: list[str], mels: list[Tensor]) -> Tensor:
-        rows = []
-        for start in range(0, len(texts), 64):
-            part = slice(start, start + 64)
-            given = characters(texts[part]) if isinstance(encoder, TextEncoder) else pad_mels([mel.numpy() for mel in mels[part]])
-            rows.append(encoder(*given))
-        return (torch.cat(rows) - mean) / deviation
-
-    return listen

@@ -51,7 +51,7 @@ def image_scores(
 def validation_callback(
     store: Store, judges: FeatureNetworks, settings: Settings, folder: Path
 ) -> Callable[[Generator, Tensor, int], dict[str, float]]:
-    """What `train_rdg` calls now and then: mAP, FID on the validation classes; `growth/step-<n>.png`, eight images from one noise."""
+    """What `train_rdg` calls now and then: mAP, FID on the validation classes; `snapshots/step-<n>.png`, eight images from one noise."""
     captions = store.caption_ids_of("val")
     if len(captions) == 0:
         return lambda generator, speech, step: {}
@@ -61,7 +61,7 @@ def validation_callback(
     def watch(generator: Generator, speech: Tensor, step: int) -> dict[str, float]:
         values = {row["metric"]: row["value"] for row in evaluate_rdg(generator, store, speech, judges, settings, "val")}
         strip = np.concatenate(list(next(generate(generator, speech[shown], seed=0))), axis=1)
-        with replacing(folder / "growth" / f"step-{step:07d}.png") as temporary:
+        with replacing(folder / "snapshots" / f"step-{step:07d}.png") as temporary:
             Image.fromarray(strip).save(temporary)
         return {"val_mAP": values["mAP"], "val_FID": values["FID"]}
 

@@ -140,7 +140,7 @@ def retrieval(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(body)
 
 
-def markdown_table(table: pd.DataFrame) -> str:
+def summary(table: pd.DataFrame) -> str:
     """Tables of SEN and RDG as Markdown: mean over seeds, ± standard deviation where there are several, chance and real beside."""
 
     def cell(system: str, metric: str) -> str:

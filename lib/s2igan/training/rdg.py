@@ -201,7 +201,7 @@ def train_rdg(
             part.load_state_dict(state[name])
         print(f"goes on from step {start}", flush=True)
     else:
-        shutil.rmtree(folder / "growth", ignore_errors=True)  # what an earlier run's watch left
+        shutil.rmtree(folder / "snapshots", ignore_errors=True)  # what an earlier run's watch left
     log = Log(folder / "log.jsonl", steps, settings.rdg_batch, start)
 
     @functools.lru_cache(maxsize=2)
