@@ -3,7 +3,7 @@
 # make study-full       both embedded data sets, all systems, three seeds (narrow it: SEEDS=0 DATASETS=mini-birds)
 # make distinctive      when the distinctive loss helps SEN: with and without it on data harder in one way each
 # make test | lint      the tests | ruff
-# make bench            the library timed against the plain writing of its steps (QUICK=1: two minutes; GROWTH=1: how times grow)
+# make bench            the library timed against the plain writing of its steps (QUICK=1: two minutes; SCALING=1: how times grow)
 # make lab              JupyterLab on notebooks/
 # make speak TEXT="a flower with five blue petals" OUT=flower.png     paints a sentence with networks that are ready
 # make read             runs the notebooks with networks that are ready, nothing trained: results/read and results/mini-reference, two minutes

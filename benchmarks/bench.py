@@ -4,7 +4,7 @@
     python benchmarks/bench.py QUICK=1             smaller sizes, two minutes, printed only
     python benchmarks/bench.py rdg-step mAP        these rows alone; a row of the file is replaced by a row of the same name and device
     python benchmarks/bench.py generation cuda     on the GPU
-    python benchmarks/bench.py GROWTH=1            how times grow: figures in results/reference/ (growth.py)
+    python benchmarks/bench.py SCALING=1            how times grow: figures in results/reference/ (scaling.py)
 
 THREADS, BATCH (of the RDG step) and REPEATS are further NAME=value words; a NAME alone takes its value from the environment.
 """
@@ -333,8 +333,8 @@ def read_words(words: list[str]) -> tuple[dict[str, str], list[str]]:
             given[name.upper()] = value if equals else os.environ[name]
         else:
             rest.append(word)
-    if unknown := sorted(given.keys() - {"QUICK", "GROWTH", "THREADS", "BATCH", "REPEATS", "ROWS", "DEVICE"}):
-        raise SystemExit(f"error: parameter {unknown[0]!r} does not exist: QUICK, GROWTH, THREADS, BATCH, REPEATS, ROWS, DEVICE")
+    if unknown := sorted(given.keys() - {"QUICK", "SCALING", "THREADS", "BATCH", "REPEATS", "ROWS", "DEVICE"}):
+        raise SystemExit(f"error: parameter {unknown[0]!r} does not exist: QUICK, SCALING, THREADS, BATCH, REPEATS, ROWS, DEVICE")
     rest += [name.strip() for name in given.pop("ROWS", "").split(",") if name.strip()]
     return given, rest
 
@@ -344,7 +344,7 @@ def main(words: list[str]) -> int:
     if words[:1] == ["--pace"]:
         print_pace(int(words[1]), float(words[2]))
         return 0
-    if words[:1] == ["--steps"]:  # for growth.py
+    if words[:1] == ["--steps"]:  # for scaling.py
         repetition, _ = mini_step()
         for _ in range(int(words[1])):
             repetition()
@@ -371,10 +371,10 @@ def main(words: list[str]) -> int:
     if child:
         print_memory(next(row for row in rows if row.name == child[0]), child[1], sizes, device)
         return 0
-    if given.get("GROWTH", "0") not in ("", "0"):
-        import growth
+    if given.get("SCALING", "0") not in ("", "0"):
+        import scaling
 
-        return growth.main(ROOT / "results/reference")
+        return scaling.main(ROOT / "results/reference")
     others = ["workers", "loader", "study"]
     if unknown := [name for name in wanted if name not in [*others, *(row.name for row in rows)]]:
         raise SystemExit(f"error: row {unknown[0]!r} does not exist: choose some of {', '.join([*(row.name for row in rows), *others])}")

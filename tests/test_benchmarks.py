@@ -14,8 +14,8 @@ from s2igan.workflow import study
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import bench
-import growth
 import rows
+import scaling
 
 CPU = torch.device("cpu")
 TINY = rows.Sizes(
@@ -144,7 +144,7 @@ def test_words(monkeypatch):
 
 def test_where_time_grows_linearly():
     points = [(1, 10.0), (2, 10.1), (4, 20.0), (8, 41.0), (16, 80.0), (32, 300.0)]  # about 5 for each further one from 2 to 16
-    assert growth.linear_stretch(points) == (2, 16)
-    assert growth.linear_stretch([(n, 100.0 + 3 * n) for n in (1, 2, 4, 8)]) == (1, 8)  # the share of every step counts for nothing
-    assert growth.linear_stretch([(1, 1.0), (2, 2.0)]) is None  # two sizes are always on a line
-    assert growth.linear_stretch([(1, 1.0), (2, 1.0), (4, 1.0)]) is None
+    assert scaling.linear_stretch(points) == (2, 16)
+    assert scaling.linear_stretch([(n, 100.0 + 3 * n) for n in (1, 2, 4, 8)]) == (1, 8)  # the share of every step counts for nothing
+    assert scaling.linear_stretch([(1, 1.0), (2, 2.0)]) is None  # two sizes are always on a line
+    assert scaling.linear_stretch([(1, 1.0), (2, 1.0), (4, 1.0)]) is None

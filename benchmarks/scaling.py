@@ -1,7 +1,7 @@
-"""How times grow with the size of the work, and where they stop being linear: `python benchmarks/bench.py GROWTH=1`.
+"""How times grow with the size of the work, and where they stop being linear: `python benchmarks/bench.py SCALING=1`.
 
 Step time at the widths of preset mini against batch, image size (two stages) and length of captions; time of a study's runs, a process
-each without their notebooks, against their number and the workers. Writes a figure of each and growth.json to results/reference/.
+each without their notebooks, against their number and the workers. Writes a figure of each and scaling.json to results/reference/.
 """
 
 from __future__ import annotations
@@ -124,11 +124,11 @@ def main(
 
     found = {"device": device_name(cpu), "threads": torch.get_num_threads(), "commit": commit(), "curves": {}}
     for name, (label, of) in curves.items():
-        draw(folder / f"growth-{name}.svg", label, of)
+        draw(folder / f"scaling-{name}.svg", label, of)
         for curve, points in of.items():
             stretch = linear_stretch(points)
             found["curves"][f"{name}: {curve}"] = {"against": label, "points": points, "linear": stretch}
             said = f"linear from {stretch[0]:g} to {stretch[1]:g}" if stretch else "linear along no three sizes"
             print(f"{label}, {curve}: {said}, measured from {points[0][0]:g} to {points[-1][0]:g}")
-    write_json(folder / "growth.json", found)
+    write_json(folder / "scaling.json", found)
     return 0
