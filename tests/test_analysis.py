@@ -1,4 +1,4 @@
-"""Tables from runs made by hand: means, spreads, floors, what is kept."""
+"""Tables from runs made by hand: means, spreads, reference values, what is kept."""
 
 import json
 
@@ -30,7 +30,7 @@ def study(tmp_path):
     return study
 
 
-def test_collect_orders_systems_and_keeps_every_figure(study):
+def test_collect_orders_systems_and_keeps_every_metric(study):
     table = collect(finished(study))
     assert list(table.columns[:7]) == COLUMNS
     assert list(dict.fromkeys(table.system)) == ["real", "SEN", "S2IGAN"] and len(table) == 4 + 3 + 8
@@ -39,12 +39,12 @@ def test_collect_orders_systems_and_keeps_every_figure(study):
         collect([])
 
 
-def test_table_has_means_spreads_and_floors(study):
+def test_table_has_means_spreads_and_reference_values(study):
     text = tables.summary(collect(finished(study)))
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     lines = {row[0]: row[1:] for row in cells}
     assert lines["SEN"] == ["90.00", "88.00", "6.00"]
-    assert lines["S2IGAN"] == ["62.00 ± 2.83", "20.00 ± 0.00", "0.1235 ± 0.0000", "5.00 ± 0.00"]  # sample deviation of 60 and 64
+    assert lines["S2IGAN"] == [f"**{text}**" for text in ("62.00 ± 2.83", "20.00 ± 0.00", "0.1235 ± 0.0000", "5.00 ± 0.00")]  # sample std of 60 and 64
     assert lines["*chance*"][0] == "6.50" and lines["*real images, one half against the other*"][:2] == ["99.00", "0.50"]
 
 

@@ -1,11 +1,12 @@
-"""The paper's tables and what its claims are worth, from figures written by hand."""
+"""The paper's tables and comparisons of systems, from metrics written by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS
-from s2igan.reporting import comparisons, tables
+from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, resolve
+from s2igan.reporting import comparisons, cost, tables
+from s2igan.reporting.collect import in_order
 
 
 def rows(system, metric, values, dataset="mini-flowers"):
@@ -21,10 +22,10 @@ def table():
     return pd.DataFrame(found)
 
 
-def test_a_cell_is_mean_and_deviation_and_the_best_is_bold(table):
+def test_a_cell_is_mean_and_std_and_the_best_is_bold(table):
     made = tables.paper_table(table, tables.TABLE_1)
     column = made["mini-flowers", "mAP"]
-    assert column["S2IGAN"] == "**62.00 ± 2.00**" and column["S2IGAN w/o RS"] == "52.00 ± 1.73"  # sample deviation of 50, 53, 53
+    assert column["S2IGAN"] == "**62.00 ± 2.00**" and column["S2IGAN w/o RS"] == "52.00 ± 1.73"  # sample std of 50, 53, 53
     assert made["mini-flowers", "FID"]["S2IGAN w/o RS"] == "**21.00 ± 1.00**"  # lower is better
     assert column["*chance*"] == "6.50" and made["mini-flowers", "FID"]["*real images, one half against the other*"] == "1.25"
     assert "S2IGAN w/o SEN" not in made.index  # nothing was measured
@@ -35,25 +36,25 @@ def test_table_2_names_the_embedding_that_the_system_starts_from(table):
     assert made["S2IGAN"] == "**90.50 ± 0.71**" and made["S2IGAN w/o L_d"] == "89.00 ± 0.00" and made["*chance*"] == "6.10 ± 0.14"
 
 
-def test_claims_are_paired_by_seed_and_judged_by_their_interval(table):
-    made = comparisons.compare_claims(table).set_index(["without", "metric"])
+def test_claims_are_paired_by_seed_and_their_interval_decides(table):
+    made = comparisons.compare_claims(table).set_index(["S2IGAN minus", "metric"])
     relation = made.loc[("S2IGAN w/o RS", "mAP")]
-    # Differences 10, 9, 11: mean 10, deviation 1, t(0.975, 2) = 4.303, half-width 4.303 / sqrt(3) = 2.484.
-    assert (relation.here, relation["95 % interval"], relation.verdict) == ("+10.00", "+7.52 to +12.48", "shows")
-    assert made.loc[("S2IGAN w/o RS", "FID")].verdict == "does not show"  # 10 higher, where lower is better
-    assert made.loc[("S2IGAN w/o Dense", "mAP")].verdict == "cannot be told"  # 1, -1, 3
+    # Differences 10, 9, 11: mean 10, std 1, t(0.975, 2) = 4.303, half-width 4.303 / sqrt(3) = 2.484.
+    assert (relation.here, relation["95 % interval"], relation.conclusion) == ("+10.00", "+7.52 to +12.48", "supported")
+    assert made.loc[("S2IGAN w/o RS", "FID")].conclusion == "contradicted"  # 10 higher, where lower is better
+    assert made.loc[("S2IGAN w/o Dense", "mAP")].conclusion == "inconclusive"  # 1, -1, 3
     assert made.loc[("S2IGAN w/o L_d", "mAP")]["95 % interval"] == "one seed"
     assert relation["paper (CUB / Oxford-102)"] == "+0.50 / +0.54"  # 9.04 - 8.54, 13.40 - 12.86
-    assert comparisons.conclusion(-np.inf, np.inf, 1) == "cannot be told"
+    assert comparisons.conclusion(-np.inf, np.inf, 1) == "inconclusive"
 
 
-def test_published_figures_name_systems_of_this_study():
+def test_published_metrics_name_systems_of_this_study():
     assert set(tables.PUBLISHED) - {"S2IGAN w/ L_d"} <= set(RDG_SYSTEMS) and set(comparisons.CLAIMS) <= set(RDG_SYSTEMS)
     made = tables.published(tables.TABLE_1, ("mAP", "FID"))
     assert made["CUB", "mAP"]["S2IGAN"] == "9.04" and made["Oxford-102", "FID"]["StackGAN-v2 (S2IG)"] == ""
     found = tables.retrieval(pd.DataFrame(rows("SEN", "mAP", [1.0]) + rows("SEN", "mAP released", [2.0])))
     assert set(found.index) == {*SEN_SYSTEMS, "*chance*"}
-    assert list(found.loc["SEN"]) == ["**1.00**", "**2.00**"] and all("released" in name or "every" in name for _, name in found)
+    assert list(found.loc["SEN"]) == ["**1.00**", "**2.00**"] and [name for _, name in found] == [tables.ALL_CAPTIONS, tables.ONE_PER_CLASS]
 
 
 def test_markdown_and_latex_hold_every_cell(table):
@@ -69,3 +70,26 @@ def test_markdown_and_latex_hold_every_cell(table):
 def test_attributes_have_a_column_a_system(table):
     made = tables.attributes(table, "mini-flowers")
     assert list(made.columns) == ["S2IGAN"] and made.loc["colour", "S2IGAN"] == "85.00 ± 5.00"
+
+
+def test_any_two_systems_can_be_compared(table):
+    found = comparisons.compare(table, "mini-flowers", "S2IGAN w/o Dense", "S2IGAN w/o RS", "mAP")  # differences 9, 10, 8
+    assert found.mean == 9 and found.low == pytest.approx(9 - 2.484, abs=1e-3) and found.conclusion == "supported"
+    assert comparisons.compare(table, "mini-flowers", "S2IGAN w/o RS", "S2IGAN w/o Dense", "mAP").conclusion == "contradicted"
+    assert comparisons.compare(table, "mini-flowers", "S2IGAN", "S2IGAN w/o SEN", "mAP") is None
+    assert comparisons.interval(np.array([2.0, 2.0])) == (2.0, 2.0, 2.0)
+
+
+def test_a_system_of_your_own_joins_tables_cost_and_comparisons(table, monkeypatch):
+    own = {**RDG_SYSTEMS["S2IGAN"], "paper": False}
+    monkeypatch.setitem(RDG_SYSTEMS, "mine", own)
+    with_it = pd.concat([table, pd.DataFrame(rows("mine", "mAP", [70, 72, 74]) + rows("mine", "asked colour", [80, 90]))])
+    assert tables.extra_systems(with_it) == ["mine"] and "mine" not in tables.TABLE_1
+    assert "mine" not in tables.paper_table(with_it, tables.TABLE_1).index
+    assert "| mine | **72.00 ± 2.00** |" in tables.summary(with_it)
+    assert "mine" in tables.attributes(with_it, "mini-flowers")
+    compared = comparisons.compare_with(with_it, tables.extra_systems(with_it)).iloc[0]
+    assert (compared["S2IGAN minus"], compared.here, compared.conclusion) == ("mine", "-10.00", "contradicted")
+    assert len(comparisons.compare_claims(with_it)) == len(comparisons.compare_claims(table))
+    assert any(stage.name == "mine" for stage in cost.stages(resolve({}), "cub"))
+    assert list(in_order(pd.Series(["mine", "gone", "real"]))) == [len(SEN_SYSTEMS) + len(RDG_SYSTEMS), 1 + len(SEN_SYSTEMS) + len(RDG_SYSTEMS), 0]

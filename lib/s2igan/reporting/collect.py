@@ -31,10 +31,14 @@ def collect(folders: list[Path]) -> pd.DataFrame:
         rows += [{**about, "run": folder.name, **row} for row in run["metrics"]]
     if not rows:
         raise BadInput("there is no finished run to analyse: `make study` makes them")
-    order = ["real", *SEN_SYSTEMS, *RDG_SYSTEMS]
-    table = pd.DataFrame(rows)
-    table = table.sort_values("system", key=lambda column: column.map(order.index), kind="stable")
+    table = pd.DataFrame(rows).sort_values("system", key=in_order, kind="stable")
     return table[[*COLUMNS, "split", "commit", "run"]].reset_index(drop=True)
+
+
+def in_order(systems: pd.Series) -> pd.Series:
+    """Systems as numbers to sort by: real images, SEN systems, RDG systems; then those that config/systems.py does not know (any more)."""
+    order = {system: place for place, system in enumerate(["real", *SEN_SYSTEMS, *RDG_SYSTEMS])}
+    return systems.map(lambda system: order.get(system, len(order)))
 
 
 def studied(settings: Settings, root: Path) -> dict[str, Settings]:

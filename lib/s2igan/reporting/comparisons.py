@@ -1,6 +1,9 @@
-"""The paper's claims against what was seen over seeds."""
+"""Two systems compared over their seeds, and the paper's claims as a table of such comparisons."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -8,52 +11,91 @@ from scipy import stats
 
 from s2igan.reporting.tables import BETTER, PUBLISHED, values_of
 
-# What the paper reports of each part: the metrics in which S2IGAN is ahead of the system without it, wherever both are given.
+# What the paper claims: the metrics in which S2IGAN is better than another system, wherever it reports both.
 CLAIMS = {
-    "S2IGAN w/o Dense": ("mAP", "FID"), "S2IGAN w/o RS": ("mAP", "FID"), "S2IGAN w/o SEN": ("mAP", "FID", "IS"),
-    "S2IGAN end-to-end": ("mAP", "FID"), "S2IGAN w/o L_d": ("SEN mAP", "mAP", "FID", "IS"), "StackGAN-v2 (S2IG)": ("FID", "IS"),
-}  # fmt: skip
+    "S2IGAN w/o Dense": ("mAP", "FID"),
+    "S2IGAN w/o RS": ("mAP", "FID"),
+    "S2IGAN w/o SEN": ("mAP", "FID", "IS"),
+    "S2IGAN end-to-end": ("mAP", "FID"),
+    "S2IGAN w/o L_d": ("SEN mAP", "mAP", "FID", "IS"),
+    "StackGAN-v2 (S2IG)": ("FID", "IS"),
+}
 
 
-def compare_claims(table: pd.DataFrame) -> pd.DataFrame:
-    """Each claim of the paper against what was seen: a row a data set, ablation and metric.
+class Comparison(NamedTuple):
+    """Mean of the paired differences of two systems, its 95 % interval, the number of pairs, and what follows for the first system."""
 
-    Columns: what the paper reports (S2IGAN minus the ablation, CUB / Oxford-102), the paired difference over seeds here with its 95 %
-    interval (Student's t), the number of seeds, and the verdict: `shows` where the interval lies on the claimed side of 0, `does not
-    show` where it lies on the other side, `cannot be told` where it holds 0 or there are fewer than two seeds.
-    """
-    rows = []
-    for dataset in dict.fromkeys(table.dataset):
-        for system, metrics in CLAIMS.items():
-            for metric in metrics:
-                ours, other = (values_of(table, dataset, name, metric) for name in ("S2IGAN", system))
-                difference = (ours - other).dropna()
-                if difference.empty:
-                    continue
-                mean, low, high = interval(difference.to_numpy())
-                rows.append({
-                    "data set": dataset, "without": system, "metric": metric,
-                    "paper (CUB / Oxford-102)": _published_difference(system, metric),
-                    "here": f"{mean:+.2f}",
-                    "95 % interval": f"{low:+.2f} to {high:+.2f}" if np.isfinite(low) else "one seed",
-                    "seeds": len(difference), "verdict": conclusion(low, high, BETTER[metric]),
-                })  # fmt: skip
-    return pd.DataFrame(rows)
+    mean: float
+    low: float
+    high: float
+    seeds: int
+    conclusion: str
 
 
 def interval(differences: np.ndarray) -> tuple[float, float, float]:
-    """Mean of paired differences and its 95 % interval by Student's t; infinitely wide for one pair."""
+    """Mean of paired differences [n] and its 95 % interval by Student's t; infinitely wide for one pair."""
     mean = float(np.mean(differences))
     if len(differences) < 2:
         return mean, -np.inf, np.inf
-    half = float(stats.t.ppf(0.975, len(differences) - 1) * np.std(differences, ddof=1) / np.sqrt(len(differences)))
-    return mean, mean - half, mean + half
+    if np.ptp(differences) == 0:  # scipy warns of a spread of 0
+        return mean, mean, mean
+    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    return mean, float(low), float(high)
 
 
 def conclusion(low: float, high: float, better: int) -> str:
-    """`low` to `high`: interval of S2IGAN minus the ablation; `better` 1 where higher is better, else -1."""
+    """Whether the first of two systems is the better one, by the interval of first minus second.
+
+    `better`: 1 where higher values are better, -1 where lower ones are. `supported`: the whole interval is on the better side of 0.
+    `contradicted`: all of it is on the other side. `inconclusive`: it holds 0.
+    """
     low, high = (low, high) if better > 0 else (-high, -low)
-    return "shows" if low > 0 else "does not show" if high < 0 else "cannot be told"
+    return "supported" if low > 0 else "contradicted" if high < 0 else "inconclusive"
+
+
+def compare(table: pd.DataFrame, dataset: str, ours: str, other: str, metric: str) -> Comparison | None:
+    """`ours` minus `other` in a metric on a data set, paired by seed; None where they share no seed.
+
+    `table`: rows of `collect`. Runs with one seed share their SEN and their batches, so their difference has less noise.
+    """
+    first, second = (values_of(table, dataset, name, metric) for name in (ours, other))
+    difference = (first - second).dropna()
+    if difference.empty:
+        return None
+    mean, low, high = interval(difference.to_numpy())
+    return Comparison(mean, low, high, len(difference), conclusion(low, high, BETTER[metric]))
+
+
+def comparison_row(found: Comparison) -> dict[str, Any]:
+    """The cells of a comparison, by column."""
+    spread = f"{found.low:+.2f} to {found.high:+.2f}" if np.isfinite(found.low) else "one seed"
+    return {"here": f"{found.mean:+.2f}", "95 % interval": spread, "seeds": found.seeds, "conclusion": found.conclusion}
+
+
+def compare_with(table: pd.DataFrame, others: Iterable[str], ours: str = "S2IGAN", metrics: Iterable[str] = ("mAP", "FID", "IS")) -> pd.DataFrame:
+    """`ours` compared with any other systems: a row a data set, system and metric; pairs without a common seed are left out."""
+    rows = [
+        {"data set": dataset, f"{ours} minus": other, "metric": metric, **comparison_row(found)}
+        for dataset in dict.fromkeys(table.dataset) for other in others for metric in metrics
+        if (found := compare(table, dataset, ours, other, metric))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def compare_claims(table: pd.DataFrame) -> pd.DataFrame:
+    """Each claim of the paper and what was measured: a row a data set, system and metric.
+
+    Columns: the difference that the paper reports (S2IGAN minus the other, CUB / Oxford-102); the mean difference over seeds here, its
+    95 % interval, the number of seeds, and the `conclusion` for the claim that S2IGAN is better.
+    """
+    rows = []
+    for dataset in dict.fromkeys(table.dataset):
+        for other, metrics in CLAIMS.items():
+            for metric in metrics:
+                if found := compare(table, dataset, "S2IGAN", other, metric):
+                    about = {"data set": dataset, "S2IGAN minus": other, "metric": metric}
+                    rows.append({**about, "paper (CUB / Oxford-102)": _published_difference(other, metric), **comparison_row(found)})
+    return pd.DataFrame(rows)
 
 
 def _published_difference(system: str, metric: str) -> str:

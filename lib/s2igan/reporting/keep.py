@@ -10,9 +10,9 @@ import pandas as pd
 import yaml
 
 from s2igan import BadInput
-from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, SYNTHETIC
+from s2igan.config import SYNTHETIC
 from s2igan.data.files import replacing, write_atomic
-from s2igan.reporting.collect import COLUMNS, collect, finished, parameters_of
+from s2igan.reporting.collect import COLUMNS, collect, finished, in_order, parameters_of
 
 KEPT_OF_A_RUN = ("metrics.json", "timing.json", "log.jsonl")  # and params.yaml: from these every table and curve can be made again
 
@@ -43,8 +43,7 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
         key = ["dataset", "system", "seed"]
         replaced = old.set_index(key).index.isin(table.set_index(key).index)
         table = pd.concat([old[~replaced], table])
-    order = ["real", *SEN_SYSTEMS, *RDG_SYSTEMS]
-    table = table.assign(place=table.system.map(order.index)).sort_values(["dataset", "place", "seed"], kind="stable").drop(columns="place")
+    table = table.assign(place=in_order(table.system)).sort_values(["dataset", "place", "seed"], kind="stable").drop(columns="place")
     with replacing(out / "metrics.csv") as temporary:
         table.to_csv(temporary, index=False)
     if study.name in SYNTHETIC:

@@ -1,4 +1,4 @@
-"""The paper's two tables from what the runs left, and the published numbers beside them."""
+"""The paper's tables from what the runs left, the published numbers, and how a table becomes Markdown or LaTeX."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import pandas as pd
 
 from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS
 
-METRICS = ("mAP", "mAP released", "FID", "KID", "IS")  # a column that no run has figures for is left out
+METRICS = ("mAP", "mAP released", "FID", "KID", "IS")  # a column without any value is left out
 BETTER = {"mAP": 1, "mAP released": 1, "FID": -1, "KID": -1, "IS": 1, "SEN mAP": 1}  # 1: higher is better
-TABLE_1 = tuple(system for system in RDG_SYSTEMS if system != "S2IGAN w/o L_d")
-FLOORS = {"real": "real images, one half against the other", "chance": "chance", "training": "training classes' images"}
-# Published figures (S2IGAN, Interspeech 2020, Tables 1 and 2, and figures of StackGAN-v2 on CUB): other data and other features
-# than the embedded study's, so they have tables of their own. {system: {data set: {metric: value}}}, IS with its deviation where given.
+DIGITS = {"KID": 3}  # after the point; of all other metrics 2
+PAPER_SYSTEMS = tuple(system for system, parts in RDG_SYSTEMS.items() if parts.get("paper", True))
+TABLE_1 = tuple(system for system in PAPER_SYSTEMS if system != "S2IGAN w/o L_d")
+TABLE_2 = ("S2IGAN w/o L_d", "S2IGAN")
+# Rows below the systems: what each metric is without a generator, {suffix of the metric's name in the data run: row label}.
+REFERENCES = {"real": "real images, one half against the other", "chance": "chance", "training": "training classes' images"}
+# Published metrics (S2IGAN, Interspeech 2020, Tables 1 and 2; StackGAN-v2's on CUB). They are of other data and other feature networks
+# than the synthetic study's, so they have tables of their own. {system: {data set: {metric: value}}}, IS with its std where given.
 PUBLISHED: dict[str, dict[str, dict[str, str]]] = {
     "S2IGAN w/o Dense": {"CUB": {"mAP": "8.66", "FID": "17.58", "IS": "4.19"},
                          "Oxford-102": {"mAP": "13.13", "FID": "64.37", "IS": "3.68 ± 0.05"}},
@@ -43,41 +47,53 @@ def values_of(table: pd.DataFrame, dataset: str, system: str, metric: str) -> pd
     return rows.set_index("seed").value.sort_index()
 
 
-def paper_table(table: pd.DataFrame, systems: Sequence[str], metrics: Sequence[str] = METRICS) -> pd.DataFrame:
-    """A table in the paper's form: a row a system, a column (data set, metric); mean ± sample deviation over seeds, best in **bold**.
+def extra_systems(table: pd.DataFrame) -> list[str]:
+    """Systems with finished runs that do not stand in the paper's tables, such as one of your own."""
+    return [system for system in RDG_SYSTEMS if system not in PAPER_SYSTEMS and system in set(table.system)]
 
-    Args: table: the rows of `analysis.collect`, of any number of data sets. systems: those without a figure are left out.
-    Below them, in italics, chance, real images against real, and the training classes' images against the test classes'.
+
+def cell(values: pd.Series, digits: int = 2, bold: bool = False) -> str:
+    """A table's cell: mean ± sample standard deviation over seeds; the mean alone of one seed, nothing of none."""
+    if values.empty:
+        return ""
+    text = f"{values.mean():.{digits}f}" + (f" ± {values.std():.{digits}f}" if len(values) > 1 else "")
+    return f"**{text}**" if bold else text
+
+
+def column(values: dict[str, pd.Series], better: int = 1, digits: int = 2) -> dict[str, str]:
+    """Cells of a column, {system: values by seed}; the best mean in bold. `better`: 1 where higher is better, else -1."""
+    means = {system: of.mean() for system, of in values.items() if len(of)}
+    best = max(means, key=lambda system: better * means[system]) if means else None
+    return {system: cell(of, digits, system == best) for system, of in values.items()}
+
+
+def paper_table(
+    table: pd.DataFrame, systems: Sequence[str], metrics: Sequence[str] = METRICS, digits: dict[str, int] | None = None
+) -> pd.DataFrame:
+    """A table in the paper's form: a row a system, a column (data set, metric); mean ± std over seeds, the best mean in **bold**.
+
+    Below the systems, in italics, the rows of `REFERENCES`. Empty rows and columns are left out.
+
+    Args: table: the rows of `collect`, of any number of data sets. digits: after the point, by metric.
     """
+    digits = DIGITS if digits is None else digits
     body = {}
     for dataset in dict.fromkeys(table.dataset):
         for metric in metrics:
-            column = {system: values_of(table, dataset, system, metric) for system in systems}
-            means = {system: values.mean() for system, values in column.items() if len(values)}
-            best = max(means, key=lambda system: BETTER[metric] * means[system]) if means else None
-            cells = {system: _cell(values, metric, system == best) for system, values in column.items()}
-            for suffix, name in FLOORS.items():
-                real = values_of(table, dataset, "real", f"{metric} {suffix}") if metric != "SEN mAP" else pd.Series(dtype=float)
-                if metric == "SEN mAP" and suffix == "chance":
-                    rows = table[(table.dataset == dataset) & (table.system == "SEN") & (table.metric == "mAP chance")]
-                    real = rows.set_index("seed").value
-                cells[f"*{name}*"] = _cell(real, metric, False)
+            shown = digits.get(metric, 2)
+            cells = column({system: values_of(table, dataset, system, metric) for system in systems}, BETTER[metric], shown)
+            for suffix, label in REFERENCES.items():
+                # Retrieval by SEN has a chance of its own.
+                source = ("SEN", f"mAP {suffix}") if metric == "SEN mAP" else ("real", f"{metric} {suffix}")
+                cells[f"*{label}*"] = cell(values_of(table, dataset, *source), shown)
             body[dataset, metric] = cells
     result = pd.DataFrame(body)
     result.columns.names = [None, None]
     return result.loc[(result != "").any(axis=1), (result != "").any(axis=0)]
 
 
-def _cell(values: pd.Series, metric: str, best: bool) -> str:
-    if values.empty:
-        return ""
-    digits = 3 if metric == "KID" else 2
-    text = f"{values.mean():.{digits}f}" + (f" ± {values.std():.{digits}f}" if len(values) > 1 else "")
-    return f"**{text}**" if best else text
-
-
 def published(systems: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
-    """The paper's own figures in the same form."""
+    """The paper's own metrics in the same form."""
     datasets = ("CUB", "Oxford-102")
     return pd.DataFrame({
         (dataset, metric): {system: PUBLISHED.get(system, {}).get(dataset, {}).get(metric, "") for system in systems}
@@ -85,84 +101,69 @@ def published(systems: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """A table of `paper_table`, `published` or `claims` as Markdown."""
-    header = [" ".join(filter(None, column)) if isinstance(column, tuple) else str(column) for column in table.columns]
-    body = [[str(name), *map(_shown, row)] for name, row in zip(table.index, table.to_numpy(dtype=object), strict=True)]
-    lines = [["", *header], ["---", *["---:"] * len(header)], *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def _shown(value: object) -> str:
-    """A cell's text; nothing where a figure is missing or has no end, as the interval of a single seed."""
-    return "" if isinstance(value, float) and not np.isfinite(value) else str(value)
-
-
-def latex(table: pd.DataFrame, caption: str) -> str:
-    """The same as a LaTeX tabular (booktabs); bold and italics as LaTeX has them."""
-
-    def cell(text: str) -> str:
-        for mark, command in (("**", "textbf"), ("*", "textit")):
-            if text.startswith(mark) and text.endswith(mark) and len(text) > 2 * len(mark):
-                return f"\\{command}{{{cell(text[len(mark) : -len(mark)])}}}"
-        return text.replace("_", r"\_").replace("±", r"$\pm$").replace("%", r"\%")
-
-    shown = table.map(lambda value: cell(_shown(value)))
-    shown.index = [cell(str(name)) for name in table.index]
-    shown.columns = shown.columns.map(lambda name: tuple(map(cell, name)) if isinstance(name, tuple) else cell(str(name)))
-    return shown.to_latex(escape=False, caption=cell(caption), column_format="l" + "r" * len(table.columns), multicolumn_format="c")
-
-
 def attributes(table: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """How often, in percent, the evaluator sees the attribute that the caption names: a row an attribute, a column a system, mean ±
-    deviation over seeds."""
+    """How often, in percent, the evaluator sees the attribute value that the caption names: a row an attribute, a column a system,
+    mean ± std over seeds."""
     rows = table[(table.dataset == dataset) & table.metric.str.startswith("asked ") & table.system.isin(RDG_SYSTEMS)]
-    body = {}
-    for system in (s for s in RDG_SYSTEMS if s in set(rows.system)):
-        mine = rows[rows.system == system]
-        body[system] = {name.removeprefix("asked "): _cell(part.set_index("seed").value, "mAP", False)
-                        for name, part in mine.groupby("metric", sort=False)}  # fmt: skip
-    return pd.DataFrame(body)
+    names = list(dict.fromkeys(rows.metric))
+    return pd.DataFrame({
+        system: {name.removeprefix("asked "): cell(values_of(rows, dataset, system, name)) for name in names}
+        for system in RDG_SYSTEMS if system in set(rows.system)
+    })  # fmt: skip
+
+
+ALL_CAPTIONS, ONE_PER_CLASS = "mAP, all captions", "mAP, first caption of each class (released)"
 
 
 def retrieval(table: pd.DataFrame) -> pd.DataFrame:
-    """Retrieval mAP of SEN, SEN without L_d and the text encoder, with chance: for each data set a column where every description of the
-    unseen classes asks, and one of the released protocol, where the first of each class does."""
+    """Retrieval mAP of SEN, SEN without L_d and the text encoder, with chance: for each data set a column where every caption of the
+    unseen classes is a query, and one of the released protocol, where the first of each class is."""
     body = {}
     for dataset in dict.fromkeys(table.dataset):
-        for metric, who in (("mAP", "every description asks"), ("mAP released", "one a class asks (released)")):
-            column = {system: values_of(table, dataset, system, metric) for system in SEN_SYSTEMS}
-            means = {system: values.mean() for system, values in column.items() if len(values)}
-            best = max(means, key=means.get) if means else None
-            cells = {system: _cell(values, metric, system == best) for system, values in column.items()}
-            chance = values_of(table, dataset, "SEN", "mAP chance") if metric == "mAP" else pd.Series(dtype=float)
-            body[dataset, who] = cells | {"*chance*": _cell(chance, metric, False)}
+        for metric, queries in (("mAP", ALL_CAPTIONS), ("mAP released", ONE_PER_CLASS)):
+            cells = column({system: values_of(table, dataset, system, metric) for system in SEN_SYSTEMS})
+            chance = values_of(table, dataset, "SEN", f"{metric} chance")
+            body[dataset, queries] = cells | {"*chance*": cell(chance)}
     return pd.DataFrame(body)
 
 
 def summary(table: pd.DataFrame) -> str:
-    """Tables of SEN and RDG as Markdown: mean over seeds, ± standard deviation where there are several, chance and real beside."""
+    """Markdown tables of one data set: retrieval by the SEN systems, metrics of images by all RDG systems; those that have finished."""
+    dataset, present = table.dataset.iloc[0], set(table.system)
+    columns = {ALL_CAPTIONS: "mAP", ONE_PER_CLASS: "mAP released", "chance": "mAP chance"}
+    embeddings = pd.DataFrame({
+        heading: {system: cell(values_of(table, dataset, system, metric)) for system in SEN_SYSTEMS if system in present}
+        for heading, metric in columns.items()
+    }).rename_axis("retrieval of real images")  # fmt: skip
+    parts = [embeddings] if len(embeddings) else []
+    if systems := [system for system in RDG_SYSTEMS if system in present]:
+        parts.append(paper_table(table, systems, digits={"KID": 4})[dataset].rename_axis("generated images"))
+    return "\n".join(markdown(part) for part in parts)
 
-    def cell(system: str, metric: str) -> str:
-        values = table[(table.system == system) & (table.metric == metric)].value
-        if values.empty:
-            return ""
-        digits = 4 if metric.startswith("KID") else 2
-        spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
-        return f"{values.mean():.{digits}f}{spread}"
 
-    def rows(header: list[str], body: list[list[str]]) -> list[str]:
-        return [" | ".join(["", *line, ""]).strip() for line in (header, ["---", *["---:"] * (len(header) - 1)], *body)]
+def markdown(table: pd.DataFrame) -> str:
+    """Any table as Markdown; the index has its name as heading, if it has one."""
+    header = [" ".join(filter(None, name)) if isinstance(name, tuple) else str(name) for name in table.columns]
+    body = [[str(name), *map(_shown, row)] for name, row in zip(table.index, table.to_numpy(dtype=object), strict=True)]
+    lines = [[table.index.name or "", *header], ["---", *["---:"] * len(header)], *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
-    present = set(table.system)
-    lines: list[str] = []  # the text baseline is found by and painted from what is written, as its name says
-    if body := [[s, cell(s, "mAP"), cell(s, "mAP released"), cell(s, "mAP chance")] for s in SEN_SYSTEMS if s in present]:
-        lines += [*rows(["descriptions retrieve images", "mAP", "one query a class", "chance"], body), ""]
-    painted = table[table.system.isin(RDG_SYSTEMS)]
-    metrics = [metric for metric in METRICS if metric in set(painted.metric)]
-    if body := [[s, *(cell(s, m) for m in metrics)] for s in RDG_SYSTEMS if s in present]:
-        floors = {"real images, one half against the other": "real", "chance": "chance", "training classes' images": "training"}
-        for name, suffix in floors.items():
-            body.append([f"*{name}*", *(cell("real", f"{m} {suffix}") for m in metrics)])
-        lines += rows(["images from descriptions", *metrics], body)
-    return "\n".join(lines).strip() + "\n"
+
+def _shown(value: object) -> str:
+    """A cell's text; nothing where a value is missing or infinite, as the interval of a single seed."""
+    return "" if isinstance(value, float) and not np.isfinite(value) else str(value)
+
+
+def latex(table: pd.DataFrame, caption: str) -> str:
+    """Any table as a LaTeX tabular (booktabs); bold and italics as LaTeX has them."""
+
+    def escaped(text: str) -> str:
+        for mark, command in (("**", "textbf"), ("*", "textit")):
+            if text.startswith(mark) and text.endswith(mark) and len(text) > 2 * len(mark):
+                return f"\\{command}{{{escaped(text[len(mark) : -len(mark)])}}}"
+        return text.replace("_", r"\_").replace("±", r"$\pm$").replace("%", r"\%")
+
+    shown = table.map(lambda value: escaped(_shown(value)))
+    shown.index = [escaped(str(name)) for name in table.index]
+    shown.columns = shown.columns.map(lambda name: tuple(map(escaped, name)) if isinstance(name, tuple) else escaped(str(name)))
+    return shown.to_latex(escape=False, caption=escaped(caption), column_format="l" + "r" * len(table.columns), multicolumn_format="c")
