@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def matching_loss(images: Tensor, speech: Tensor, labels: Tensor, scale: float = 10.0) -> Tensor:
+def matching_loss(
+    images: Tensor, speech: Tensor, labels: Tensor, scale: float = 10.0
+) -> Tensor:
     """Matching loss of SEN (paper, section 2.1): each image should find its own description in the batch, and the reverse.
 
     S_ij = scale * cos(v_i, a_j); S_ij = -inf where i != j share a class, since such a pair is neither right nor wrong;
@@ -20,15 +22,20 @@ def matching_loss(images: Tensor, speech: Tensor, labels: Tensor, scale: float =
         scale: factor on the cosines (released code: 10).
     Returns: a scalar, at least 0.
     """
-    similarity = scale * F.normalize(images, dim=1) @ F.normalize(speech, dim=1).T  # (B, B)
+    v, a = F.normalize(images, dim=1), F.normalize(speech, dim=1)
+    similarity = scale * v @ a.T  # (B, B)
     same_class = labels[:, None] == labels[None, :]
     own_pair = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     similarity = similarity.masked_fill(same_class & ~own_pair, float("-inf"))
     target = torch.arange(len(labels), device=labels.device)
-    return F.cross_entropy(similarity, target) + F.cross_entropy(similarity.T, target)
+    rows = F.cross_entropy(similarity, target)
+    columns = F.cross_entropy(similarity.T, target)
+    return rows + columns
 
 
-def distinctive_loss(classifier: nn.Module, images: Tensor, speech: Tensor, labels: Tensor) -> Tensor:
+def distinctive_loss(
+    classifier: nn.Module, images: Tensor, speech: Tensor, labels: Tensor
+) -> Tensor:
     """Distinctive loss L_d of SEN (paper, section 2.1): one classifier shared by both modalities, so that they share a space.
 
     loss = -log softmax(W v_i)_label + -log softmax(W a_i)_label, each a mean over the batch.
@@ -39,7 +46,9 @@ def distinctive_loss(classifier: nn.Module, images: Tensor, speech: Tensor, labe
         labels: [B], in 0 .. C-1.
     Returns: a scalar, at least 0.
     """
-    return F.cross_entropy(classifier(images), labels) + F.cross_entropy(classifier(speech), labels)
+    of_images = F.cross_entropy(classifier(images), labels)
+    of_speech = F.cross_entropy(classifier(speech), labels)
+    return of_images + of_speech
 
 
 def adversarial(logits: Tensor, target: float) -> Tensor:
@@ -47,20 +56,27 @@ def adversarial(logits: Tensor, target: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, target, dtype=torch.float32))
 
 
-def discriminator_loss(discriminator: nn.Module, real: Tensor, wrong: Tensor, fake: Tensor, condition: Tensor) -> Tensor:
+def discriminator_loss(
+    discriminator: nn.Module, real: Tensor, mismatched: Tensor, fake: Tensor,
+    condition: Tensor,
+) -> Tensor:  # fmt: skip
     """Loss of one discriminator (StackGAN-v2's joint conditional and unconditional loss, paper section 2.2).
 
     Conditional: real image with its condition -> 1; a real image of another class, or a fake, with the condition -> 0.
-    Unconditional: both real images -> 1, fake -> 0. Each of the three is a BatchNorm population of its own.
+    Unconditional: both real images -> 1, fake -> 0. Each of the three is a BatchNorm group of its own.
 
     Args:
         discriminator: (images of all three, [3 * B, ...], condition, 3) -> (conditional logits [3 * B], unconditional logits [3 * B]).
-        real, wrong, fake: [B, 3, s, s] in [-1, 1]; fake detached.
+        real, mismatched, fake: [B, 3, s, s] in [-1, 1]; fake detached.
         condition: mu, [B, condition_size], detached.
     """
-    conditional, unconditional = discriminator(torch.cat([real, wrong, fake]), condition, 3)
+    images = torch.cat([real, mismatched, fake])
+    conditional, unconditional = discriminator(images, condition, 3)
     loss = 0.0
-    for logits, targets in ((conditional, (1.0, 0.0, 0.0)), (unconditional, (1.0, 1.0, 0.0))):
+    for logits, targets in (
+        (conditional, (1.0, 0.0, 0.0)),
+        (unconditional, (1.0, 1.0, 0.0)),
+    ):
         for part, target in zip(logits.chunk(3), targets, strict=True):
             loss = loss + adversarial(part, target)
     return loss
@@ -79,21 +95,25 @@ def kl_loss(mu: Tensor, logvar: Tensor) -> Tensor:
 UNDESIRED, POSITIVE, NEGATIVE = 0, 1, 2
 
 
-def relation_loss(supervisor: nn.Module, real: Tensor, similar: Tensor, wrong: Tensor, fake: Tensor, classes: bool = True) -> Tensor:
+def relation_loss(
+    supervisor: nn.Module, real: Tensor, same_class: Tensor,
+    mismatched: Tensor, fake: Tensor,
+) -> Tensor:  # fmt: skip
     """Loss of the relation supervisor (paper, section 2.2): four cross-entropies from four separate forwards.
 
-    (real, real) -> undesired, (real, similar) -> positive, (real, fake) -> positive, (real, wrong) -> negative. The first
-    tells the supervisor that a copy is no relation worth having; on data without classes it is left out, as `similar` is
-    then the same image cropped anew.
+    (real, real) -> undesired: a copy is no relation worth having. (real, another real image of the class) -> positive, and
+    (real, fake) -> positive too (released code): the supervisor does not work against the generator. (real, real image of another
+    class) -> negative.
 
     Args: image embeddings [B, embedding_size]: of the real image, another of its class, one of another class, and a fake
         (detached).
     """
-    pairs = [(similar, POSITIVE), (fake, POSITIVE), (wrong, NEGATIVE)]
-    if classes:
-        pairs.insert(0, (real, UNDESIRED))
     loss = 0.0
-    for other, relation in pairs:
+    for other, relation in (
+        (real, UNDESIRED), (same_class, POSITIVE), (fake, POSITIVE),
+        (mismatched, NEGATIVE),
+    ):  # fmt: skip
         logits = supervisor(real, other).float()  # (B, 4)
-        loss = loss + F.cross_entropy(logits, torch.full((len(real),), relation, device=real.device))
+        target = torch.full((len(real),), relation, device=real.device)
+        loss = loss + F.cross_entropy(logits, target)
     return loss

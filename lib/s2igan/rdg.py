@@ -259,12 +259,18 @@ class Discriminator(nn.Module):
 class RelationSupervisor(nn.Module):
     """RS (paper, section 2.2): what relation do two images have, judged on their frozen embeddings; 0.263 M parameters."""
 
-    def __init__(self, embedding_size: int = 1024, hidden_size: int = 128) -> None:
+    def __init__(
+        self, embedding_size: int = 1024, hidden_size: int = 128
+    ) -> None:
         super().__init__()
-        # Four outputs as in the released code; only undesired 0, positive 1, negative 2 occur.
+        # Four outputs as in the released code; of them undesired 0,
+        # positive 1 and negative 2 occur.
         self.layers = nn.Sequential(
-            nn.Linear(2 * embedding_size, hidden_size), nn.BatchNorm1d(hidden_size), nn.ReLU(), nn.Linear(hidden_size, 4)
-        )  # fmt: skip
+            nn.Linear(2 * embedding_size, hidden_size),
+            nn.BatchNorm1d(hidden_size),
+            nn.ReLU(),
+            nn.Linear(hidden_size, 4),
+        )
         self.apply(initialise)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:

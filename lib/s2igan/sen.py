@@ -43,19 +43,20 @@ class SpeechEncoder(nn.Module):
 
     def attention(self, mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Weights A and states h of the pooling, both [B, T', 2 * gru_size]: A is a softmax over time for each feature."""
-        if int(lengths.min()) < MIN_FRAMES:
-            raise BadInput(f"a log-mel has {int(lengths.min())} frames: the speech encoder needs at least {MIN_FRAMES} (0.15 s)")
+        _check_lengths(lengths)
         lengths = lengths.to("cpu")
         mel = mel[:, : int(lengths.max())]
         x = self.norm1(self.conv1(mel.transpose(1, 2)))
         x = self.norm2(self.conv2(x)).transpose(1, 2)  # (B, T', channels)
         for _ in range(2):
             lengths = (lengths - 6) // 2 + 1
-        h = padded_gru(self.gru, x, lengths)  # (B, T', 2 * gru_size), 0 where padded
-        scores = self.attend2(torch.tanh(self.attend1(h)))  # W2 tanh(W1 h + b1) + b2
+        h = padded_gru(self.gru, x, lengths)  # (B, T', D), 0 where padded
+        # W2 tanh(W1 h + b1) + b2: a score for each moment and each feature
+        scores = self.attend2(torch.tanh(self.attend1(h)))  # (B, T', D)
         if self.mask_padding:
-            padded = torch.arange(h.shape[1])[None] >= lengths[:, None]  # (B, T')
-            scores = scores.masked_fill(padded.to(scores.device)[..., None], float("-inf"))
+            time = torch.arange(h.shape[1])
+            padded = (time >= lengths[:, None]).to(h.device)  # (B, T')
+            scores = scores.masked_fill(padded[..., None], float("-inf"))
         return scores.softmax(dim=1), h
 
     def forward(self, mel: Tensor, lengths: Tensor) -> Tensor:
@@ -65,6 +66,11 @@ class SpeechEncoder(nn.Module):
         """
         weights, h = self.attention(mel, lengths)
         return F.normalize((weights * h).sum(1), dim=1)  # sum over t of A_t * h_t
+
+
+def _check_lengths(lengths: Tensor) -> None:
+    if (shortest := int(lengths.min())) < MIN_FRAMES:
+        raise BadInput(f"a log-mel has {shortest} frames: the speech encoder needs at least {MIN_FRAMES} (0.15 s)")
 
 
 def padded_gru(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
@@ -126,10 +132,12 @@ class TextEncoder(nn.Module):
         """Characters [B, 201] as `characters` gives them -> unit vectors [B, embedding_size]. Every caption is read to the full 201
         characters, blank after its end (Reed et al.), so `lengths` are not looked at: they are there as for the speech encoder."""
         known = numbers >= 0
-        x = F.one_hot(numbers.clamp_min(0), len(ALPHABET)).float() * known[..., None]  # (B, 201, 70), zeros after the end
+        x = F.one_hot(numbers.clamp_min(0), len(ALPHABET)).float()
+        x = x * known[..., None]  # (B, 201, 70), zeros after the end
         x = x.transpose(1, 2)
-        for convolution, stride in zip(self.convolutions, (3, 3, 2), strict=True):
-            x = F.max_pool1d(F.relu(convolution(x)), 3, stride)  # lengths 66, 21, 8
+        strides = (3, 3, 2)
+        for convolution, stride in zip(self.convolutions, strides, strict=True):
+            x = F.max_pool1d(F.relu(convolution(x)), 3, stride)  # 66, 21, 8
         states, _ = self.rnn(x.transpose(1, 2))  # (B, 8, rnn_size)
         return F.normalize(self.linear(states.mean(1)), dim=1)
 
