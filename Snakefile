@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from s2igan import BadInput
-from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, notebook_parameters, of_stage, slug
+from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, definition, notebook_parameters, of_stage, slug
 from s2igan.training.source_code import source_digest
 from s2igan.workflow import study as studies
 
@@ -49,7 +49,10 @@ def cores_of(wildcards):
 
 def read_by(stage):
     """A rule's `settings`: what it reads, so that a change of any of them, and of no other, reruns it."""
-    return lambda wildcards: of_stage(settings_of(wildcards), stage)
+    def settings(wildcards):
+        values = settings_of(wildcards)
+        return {**of_stage(values, stage), "definition": definition(values, stage)}
+    return settings
 
 
 def parameters(stage):

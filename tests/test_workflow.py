@@ -80,7 +80,7 @@ def test_plan():
     assert (list(default.of), default.seeds) == (["mini-flowers"], (0,))
     assert (default.sen, default.rdg) == (("SEN", "SEN w/o L_d"), ("S2IGAN", "S2IGAN w/o L_d"))
     full = study.plan(study.DEFAULTS_FULL)
-    assert (full.sen, full.rdg) == (tuple(config.SEN_SYSTEMS), tuple(config.RDG_SYSTEMS)) and len(full.rdg) == 8
+    assert (full.sen, full.rdg) == (tuple(config.SEN_SYSTEMS), config.PAPER_SYSTEMS) and len(full.rdg) == 8
     alone = study.plan({"systems": "S2IGAN end-to-end,StackGAN-v2 (T2IG)"})
     assert alone.sen == ("text encoder",)  # end-to-end needs no finished SEN
     some = study.plan({"DATASETS": "mini-birds, mini-flowers", "SEED": 3, "systems": "s2igan WO l_d", "RDG_Steps": "5"})

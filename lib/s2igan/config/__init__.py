@@ -1,29 +1,30 @@
-"""Settings of the study: every parameter, the systems, which stage reads what, and where runs lie."""
+"""Settings of the study: every parameter, the systems, the data sets, which stage reads what, and where runs lie."""
 
+from s2igan.config.datasets import DATASETS, DOWNLOADABLE, SYNTHETIC
 from s2igan.config.paths import run_dir, slug, store_dir
 from s2igan.config.resolve import from_notebook, from_yaml, resolve
 from s2igan.config.settings import PRESETS, Settings
-from s2igan.config.stages import identity, notebook_parameters, of_stage, read_up_to
+from s2igan.config.stages import definition, identity, notebook_parameters, of_stage, read_up_to
 from s2igan.config.systems import (
-    DATASETS,
     DEFAULT_SYSTEMS,
-    DOWNLOADABLE,
+    PAPER_SYSTEMS,
     RDG_SYSTEMS,
     REFERENCE_SYSTEMS,
     SEN_SYSTEMS,
-    SYNTHETIC,
 )
 
 __all__ = [
     "DATASETS",
     "DEFAULT_SYSTEMS",
     "DOWNLOADABLE",
+    "PAPER_SYSTEMS",
     "PRESETS",
     "RDG_SYSTEMS",
     "REFERENCE_SYSTEMS",
     "SEN_SYSTEMS",
     "SYNTHETIC",
     "Settings",
+    "definition",
     "from_notebook",
     "from_yaml",
     "identity",

@@ -13,9 +13,16 @@ def slug(system: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", system.lower().replace("w/o", "wo").replace("l_d", "ld")).strip("-")
 
 
-def run_dir(settings: Settings, stage: str, system: str = "", seed: int | None = None, root: str | Path = ".") -> Path:
-    """`results/<study>/<dataset>/<stage>-<system>-seed<k>`; the data stage is `data-store-seed<k>`, the analysis `analysis`; tables over
-    all data sets are in `results/<study>/tables`, what a study costs in `results/<study>/cost`."""
+def run_dir(
+    settings: Settings, stage: str, system: str = "", seed: int | None = None, root: str | Path = "."
+) -> Path:
+    """The folder of a run, `results/<study>/<dataset>/<stage>-<system>-seed<k>`.
+
+    The data stage is `data-store-seed<k>`, the analysis `analysis`; tables over all data sets are in
+    `results/<study>/tables`, and what a study costs is in `results/<study>/cost`.
+
+    Args: system, seed: those of the settings unless given.
+    """
     base = Path(root) / "results" / settings.study / settings.dataset
     if stage == "data":
         return base / f"data-store-seed{settings.data_seed}"

@@ -7,8 +7,8 @@ from typing import Any
 from s2igan.config.settings import Settings
 from s2igan.config.systems import RDG_SYSTEMS, SEN_SYSTEMS
 
-# Which settings each stage reads. `threads`, `processes`, `device` and `download` are left out on purpose: they change how a run
-# comes about, not what it is.
+# A name that ends in _ stands for all settings that begin with it. `threads`, `processes`, `device` and `download` are
+# left out: they change how a run comes about, not what it is.
 _STAGE_PREFIXES = {
     "data": ("data_", "eval_splits"),
     "classifier": ("classifier_", "eval_splits"),
@@ -18,31 +18,48 @@ _STAGE_PREFIXES = {
     "tables": ("analysis_",),
     "cost": ("cost_",),
 }
+# What a stage reads beside them.
+_ALSO_READ = {
+    "data": ("dataset", "data_dir"),
+    "classifier": (
+        "dataset", "data_image_size", "data_flip", "precision", "data_seed", "data_backbone", "data_backbone_weights",
+    ),
+    "sen": ("dataset", "system", "seed", "precision", "data_image_size", "data_flip"),
+    "rdg": ("dataset", "system", "seed", "precision", "data_image_size", "data_flip"),
+    "analysis": ("dataset",),
+    "tables": (),
+    "cost": ("dataset",),
+}  # fmt: skip
+# Of the settings of SEN, those that RDG reads where the speech encoder learns in RDG's own run.
+_SEN_IN_RDG = (
+    "sen_conv_channels", "sen_gru_size", "sen_attention_size", "sen_lr", "sen_betas", "sen_weight_decay", "sen_scale",
+)  # fmt: skip
 
 
 def of_stage(settings: Settings, stage: str) -> dict[str, Any]:
-    """The settings that a stage (data, classifier, sen, rdg, analysis, tables, cost) reads: those whose change means another result."""
-    common = ["preset", "study"] + (["dataset"] if stage != "tables" else [])
-    if stage == "data":
-        common += ["data_dir"]
-    if stage in ("sen", "rdg"):
-        common += ["system", "seed", "precision"]
-    if stage in ("classifier", "sen", "rdg"):
-        common += ["data_image_size", "data_flip"]
-    if stage == "classifier":
-        common += ["precision", "data_seed", "data_backbone", "data_backbone_weights"]
-    prefixes, without = _STAGE_PREFIXES[stage], ()
+    """The settings that a stage (data, classifier, sen, rdg, analysis, tables, cost) reads: a change of one means
+    another result."""
+    names = ("preset", "study", *_ALSO_READ[stage], *_STAGE_PREFIXES[stage])
+    without: tuple[str, ...] = ()
     if stage == "sen":
-        text = SEN_SYSTEMS.get(settings.system, {}).get("text")
-        without = ("sen_conv_channels", "sen_attention_size", "sen_steps") if text else ("sen_text_",)
+        reads_text = SEN_SYSTEMS.get(settings.system, {}).get("text")
+        without = ("sen_conv_channels", "sen_attention_size", "sen_steps") if reads_text else ("sen_text_",)
     if stage == "rdg" and settings.system in RDG_SYSTEMS and RDG_SYSTEMS[settings.system]["sen"] is None:
-        # Its speech encoder learns in this very run, at RDG's pace.
-        common += [f"sen_{name}" for name in ("conv_channels", "gru_size", "attention_size", "lr", "betas", "weight_decay", "scale")]
-    return {name: value for name, value in _dump(settings, (*common, *prefixes)).items() if not name.startswith(tuple(without))}
+        names += _SEN_IN_RDG
+    return {name: value for name, value in _dump(settings, names).items() if not name.startswith(without)}
+
+
+def definition(settings: Settings, stage: str) -> dict[str, Any]:
+    """What the system of a SEN or RDG run is made of, its row of the table. Other stages belong to no system: {}.
+
+    `paper` is left out: it decides where a system is shown, not what it is.
+    """
+    row = {"sen": SEN_SYSTEMS, "rdg": RDG_SYSTEMS}.get(stage, {}).get(settings.system, {})
+    return {name: value for name, value in row.items() if name != "paper"}
 
 
 def read_up_to(settings: Settings, stage: str) -> dict[str, Any]:
-    """All settings that a stage or any before it may read, whatever the system."""
+    """All settings that a stage or any stage before it may read, whatever the system."""
     if stage == "tables":
         return of_stage(settings, stage)
     names = ["preset", "study", "dataset", "data_dir"] + (["system", "seed"] if stage in ("sen", "rdg") else [])
@@ -54,20 +71,24 @@ def read_up_to(settings: Settings, stage: str) -> dict[str, Any]:
 
 
 def _dump(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
-    """The settings of these names, a name that ends in _ stands for all that begin with it; and `weights` where any are loaded: so the
-    settings of a run that trains are what they were before there was a choice."""
-    whole, prefixes = {name for name in names if not name.endswith("_")}, tuple(name for name in names if name.endswith("_"))
-    whole |= {"weights"} if settings.weights else set()
-    return {name: value for name, value in settings.model_dump(mode="json").items() if name in whole or name.startswith(prefixes)}
+    """The settings of these names, in the order of the class. `weights` is among them only where weights are loaded, so
+    that the settings of a run that trains are the same as before that parameter existed."""
+    whole = {name for name in names if not name.endswith("_")} | ({"weights"} if settings.weights else set())
+    prefixes = tuple(name for name in names if name.endswith("_"))
+    dumped = settings.model_dump(mode="json")
+    return {name: value for name, value in dumped.items() if name in whole or name.startswith(prefixes)}
 
 
 def identity(settings: Settings, stage: str) -> dict[str, Any]:
-    """The settings that make a checkpoint what it is: not the study's name, nor how often a run is logged, saved or sampled."""
+    """What a checkpoint depends on: the system's definition and the settings that the training reads. Left out are the
+    study's name and how often a run is logged, saved or sampled."""
     skip = ("eval_", "rdg_checkpoint_every", "rdg_log_every", "rdg_sample_every", "rdg_recalibration_images", "study")
-    return {name: value for name, value in of_stage(settings, stage).items() if not name.startswith(skip)}
+    read = {name: value for name, value in of_stage(settings, stage).items() if not name.startswith(skip)}
+    return {**read, "definition": definition(settings, stage)}
 
 
 def notebook_parameters(values: Settings, stage: str, threads: int = 1) -> dict[str, Any]:
-    """What a stage's notebook is given and params.yaml keeps: all settings that it or a stage before it reads, and where it runs."""
+    """What a stage's notebook is given and params.yaml keeps: all settings that it or a stage before it reads, and
+    where it runs."""
     how = {"threads": threads, "processes": values.processes, "device": values.device, "download": values.download}
     return {**read_up_to(values, stage), **how}

@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 
 from s2igan import BadInput, config
-from s2igan.config import DEFAULT_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS, Settings
+from s2igan.config import DEFAULT_SYSTEMS, PAPER_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS, Settings
 
 DEFAULTS = {"datasets": "mini-flowers", "seeds": "0", "systems": ",".join(DEFAULT_SYSTEMS)}
-DEFAULTS_FULL = {"datasets": "mini-birds,mini-flowers", "seeds": "0,1,2", "systems": ",".join(RDG_SYSTEMS), "tables": "1"}
+DEFAULTS_FULL = {"datasets": "mini-birds,mini-flowers", "seeds": "0,1,2", "systems": ",".join(PAPER_SYSTEMS), "tables": "1"}
 # What DRY=1 lays over a preset: every notebook at the preset's sizes, with a few images and steps, and random weights in place of fetched
 # ones.
 DRY = {

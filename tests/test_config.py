@@ -3,6 +3,7 @@
 import pytest
 
 from s2igan import BadInput, config
+from s2igan.config import systems
 
 
 def test_defaults_are_those_of_mini():
@@ -80,6 +81,33 @@ def test_a_stage_reads_its_own_settings_only():
     assert config.of_stage(learning, "rdg") != config.of_stage(other, "rdg")
     elsewhere = config.resolve({"threads": 2, "device": "cpu"})
     assert all(config.of_stage(base, stage) == config.of_stage(elsewhere, stage) for stage in changed)
+
+
+def test_a_row_is_all_that_a_system_needs(monkeypatch):
+    for row in config.RDG_SYSTEMS.values():
+        assert row.keys() == {"sen", "matching", "dense", "relation", "loss", "paper"}
+        assert row["sen"] is None or row["sen"] in config.SEN_SYSTEMS
+        assert not row["matching"] or row["sen"] is None  # a finished SEN does not learn
+    assert config.PAPER_SYSTEMS == tuple(name for name in config.RDG_SYSTEMS if name != "S2IGAN hinge")
+    with pytest.raises(TypeError, match="denze"):
+        systems.rdg_system(denze=False)
+    monkeypatch.setitem(config.RDG_SYSTEMS, "mine", systems.rdg_system(dense=False, paper=False))
+    assert config.resolve({"system": "mine"}).system == "mine"
+
+
+def test_a_changed_definition_of_a_system_makes_another_run(monkeypatch):
+    values = config.resolve({"system": "S2IGAN"})
+    before = config.identity(values, "rdg"), config.definition(values, "rdg")
+    monkeypatch.setitem(config.RDG_SYSTEMS["S2IGAN"], "paper", False)  # where it is shown, not what it is
+    assert before == (config.identity(values, "rdg"), config.definition(values, "rdg"))
+    monkeypatch.setitem(config.RDG_SYSTEMS["S2IGAN"], "loss", "hinge")
+    assert before[0] != config.identity(values, "rdg") and before[1] != config.definition(values, "rdg")
+    assert config.definition(values, "data") == config.definition(values, "analysis") == {}
+
+
+def test_data_sets():
+    assert (config.SYNTHETIC, config.DOWNLOADABLE) == (("mini-birds", "mini-flowers"), ("cub", "oxford"))
+    assert all(row.keys() == {"synthetic", "downloadable"} for row in config.DATASETS.values())
 
 
 def test_folders_of_runs():
