@@ -1,4 +1,4 @@
-"""How far a sentence lies from the training descriptions: the out-of-distribution score."""
+"""The out-of-distribution score: how far a sentence lies from the training captions."""
 
 from __future__ import annotations
 
@@ -8,40 +8,44 @@ import numpy as np
 import torch
 from torch import Tensor
 
-OUTSIDE = 99.0  # percent of the held-out descriptions that lie nearer than a sentence from which on it counts as outside
-SHRINKAGE = 0.1  # of the correlations towards none
+THRESHOLD_PERCENTILE = (
+    99.0  # of the held-out captions' scores: a sentence with a higher score counts as out of distribution
+)
+SHRINKAGE = 0.1  # of the correlation matrix towards the identity
 
 
 @dataclass(frozen=True)
 class OutOfDistribution:
-    """How far a sentence lies from the training descriptions, and how far held-out ones lie."""
+    """The inverse correlation matrix of the training captions, and the scores of held-out captions."""
 
-    inverse: Tensor  # of the shrunk correlations of the training descriptions' embeddings, [D, D]
-    scores: Tensor  # of the validation descriptions, ascending, [V]
+    inverse: Tensor  # of the shrunk correlation matrix of the training captions' speech embeddings, [D, D]
+    scores: Tensor  # of the validation captions, ascending, [V]
 
     def score(self, x: Tensor) -> Tensor:
-        """Mahalanobis distance of standardised embeddings x [N, D] from the training descriptions, [N]: sqrt(x^T R^-1 x / D) with their
-        correlations R; about 1 is usual."""
+        """Mahalanobis distance of standardised speech embeddings x [N, D] from the training captions, [N]: sqrt(x^T
+        R^-1 x / D) with their correlation matrix R; about 1 over the training captions."""
         return ((x @ self.inverse * x).sum(1) / x.shape[1]).clamp_min(0).sqrt()
 
-    def percent(self, score: float) -> float:
-        """Of the validation descriptions, the percentage that lies nearer than `score`."""
+    def percentile(self, score: float) -> float:
+        """Percentage of the validation captions with a lower score."""
         return 100 * float((self.scores < score).float().mean())
 
     @property
     def threshold(self) -> float:
-        """The score beyond which a sentence counts as outside: that of a validation description than which `OUTSIDE` percent lie nearer."""
-        return float(torch.quantile(self.scores, OUTSIDE / 100, interpolation="higher"))
+        """The score above which a sentence counts as out of distribution: the validation score at
+        `THRESHOLD_PERCENTILE`."""
+        return float(torch.quantile(self.scores, THRESHOLD_PERCENTILE / 100, interpolation="higher"))
 
 
 def fit_out_of_distribution(x: Tensor, train: np.ndarray, validation: np.ndarray) -> OutOfDistribution:
-    """From the embeddings of a store's captions, standardised over the training ones, [M, D], and the numbers of those of both splits.
+    """Fits R to a store's speech embeddings [M, D], standardised over the training captions; `train`, `validation`:
+    caption ids.
 
-    R is shrunk, (1 - s) R + s I, or its smallest directions, which hold nothing but chance, would count most. Without validation captions
-    the training ones stand in.
+    R is shrunk, (1 - s) R + s I: otherwise its smallest eigenvalues, which are noise, would dominate the inverse.
+    Without validation captions the scores are those of the training captions.
     """
     training = x[torch.as_tensor(train)]
     r = training.T @ training / len(training)
-    novelty = OutOfDistribution(torch.linalg.inv((1 - SHRINKAGE) * r + SHRINKAGE * torch.eye(len(r))), torch.zeros(1))
+    inverse = torch.linalg.inv((1 - SHRINKAGE) * r + SHRINKAGE * torch.eye(len(r)))
     held_out = x[torch.as_tensor(validation)] if len(validation) else training
-    return OutOfDistribution(novelty.inverse, novelty.score(held_out).sort().values)
+    return OutOfDistribution(inverse, OutOfDistribution(inverse, torch.zeros(1)).score(held_out).sort().values)

@@ -1,10 +1,10 @@
-"""Sentences as people type them, that no training and no setting was ever fitted to: what speaking to the networks is measured with."""
+"""Sentences that measure the demo: typed as people type, used for no training and to choose no setting."""
 
 from __future__ import annotations
 
-# Voices of espeak-ng that no training heard. Like those that one did, they are synthetic: no human voice was measured here.
+# Voices of espeak-ng in no training. Like the training voices they are synthetic: no human voice was measured here.
 UNSEEN_VOICES = ("en-us+m1", "en-us+f1", "en-029", "en-gb-x-rp")
-# Fifty descriptions of flowers, each with the petal colour that it names: written before any network had heard one of them.
+# Fifty captions of flowers, each with the petal colour that it names, written before any network encoded one of them.
 TYPED: list[tuple[str, str]] = [
     ("blue", "a flower with five blue petals"),
     ("red", "a red flower with a yellow centre"),
@@ -57,7 +57,7 @@ TYPED: list[tuple[str, str]] = [
     ("purple", "the flower has four round purple petals and a white centre"),
     ("orange", "a blossom with thin orange petals and a black middle"),
 ]
-# What the networks know nothing of: {what it is: (voice, sentences)}. Some name colours, numbers and shapes, but of other things.
+# Sentences about other things and in other languages, {kind: (voice, sentences)}; some name colours and numbers.
 STRANGE: dict[str, tuple[str, tuple[str, ...]]] = {
     "English about other things": ("en-us", (
         "the bus to the city leaves every twenty minutes",

@@ -1,4 +1,4 @@
-"""One sentence to an image file, with words about it."""
+"""`python -m s2igan speak`: one sentence or recording to an image file, with its out-of-distribution score."""
 
 from __future__ import annotations
 
@@ -9,54 +9,83 @@ import numpy as np
 from PIL import Image
 
 from s2igan import BadInput
+from s2igan.config import SYNTHETIC
 from s2igan.data.audio import SAMPLE_RATE, read_audio
 from s2igan.data.files import replacing
+from s2igan.data.synthetic.classes import ATTRIBUTES
 from s2igan.demo.out_of_distribution import OutOfDistribution
 from s2igan.demo.pipeline import Pipeline, SpeechInput
 from s2igan.reporting import plots
 
-
-def said_and_seen(painter: Pipeline, sentences: list[tuple[str, str]], attribute: str, seeds: range, voice: str = "") -> np.ndarray:
-    """Of each sentence (value, text) and noise, whether the evaluator sees the value in the image painted from it: [sentences, seeds]."""
-    right = np.zeros((len(sentences), len(seeds)), bool)
-    for row, (value, text) in enumerate(sentences):
-        heard = painter.say(text, voice)
-        images = [painter.paint(heard.embedding, seed)[-1] for seed in seeds]
-        right[row] = [seen.get(attribute) == value for seen in painter.seen(images)]
-    return right
+SHEET_SIDE = 256  # pixels of an image in the file, or the largest integer multiple of its size below
+GAP = 8  # white pixels between images
 
 
-def describe_score(heard: SpeechInput, novelty: OutOfDistribution) -> str:
-    """The novelty of a sentence with its basis, in words."""
-    basis = f"novelty {heard.novelty:.2f}, more than {heard.percent:.1f} % of {len(novelty.scores)} held-out descriptions have"
-    if heard.outside:
-        return f"{basis}: outside of what these networks know, and what they paint of it means nothing"
-    return f"{basis}: within what these networks know"
+def describe_score(speech_input: SpeechInput, detector: OutOfDistribution) -> str:
+    """The out-of-distribution score of a sentence, its place among the held-out captions, and what follows from it."""
+    score, percentile = f"{speech_input.score:.2f}", f"{speech_input.percentile:.0f}"
+    place = f"out-of-distribution score {score}, higher than {percentile} % of held-out captions"
+    if speech_input.is_out_of_distribution:
+        return f"{place}: out of distribution, the image may not follow the words"
+    return f"{place}: in distribution"
+
+
+def vocabulary(dataset: str) -> str:
+    """The attributes and values that networks of a synthetic set know, a line each; "" for other data sets."""
+    if dataset not in SYNTHETIC:
+        return ""
+    names = {"shape": "petal shape", "colour": "petal colour", "bars": "wing bars"}
+    lines = [f"  {names.get(name, name)}: {', '.join(values)}" for name, values in ATTRIBUTES[dataset].items()]
+    return "\n".join([f"the networks of {dataset} know these words:", *lines])
 
 
 def speak_to_file(
-    painter: Pipeline, out: Path, text: str = "", audio: str = "", voice: str = "", seed: int = 0, count: int = 1, stages: bool = False
+    pipeline: Pipeline,
+    out: Path,
+    text: str = "",
+    audio: str = "",
+    voice: str = "",
+    seed: int = 0,
+    count: int = 1,
+    stages: bool = False,
 ) -> None:
-    """Hears a sentence or a recording, says how new it is and what was painted, and writes the images side by side to `out`, a PNG.
+    """Encodes a sentence or a recording, prints its score, and writes the generated images side by side to `out`, a
+    PNG.
 
-    Args: count: images, of noises seed, seed + 1, ...; stages: those of the smaller stages above them.
-    Raises: BadInput where there is nothing to hear, or `out` cannot be written.
+    Args:
+        count: number of images, from noise seeds seed, seed + 1, ...
+        stages: also show the images of the smaller stages, a row each above the final images.
+    Raises: BadInput if nothing can be encoded, or `out` cannot be written.
     """
+    speech_input = pipeline.encode(read_audio(audio), audio) if audio else pipeline.encode_text(text, voice)
+    source = "" if audio else f" ({voice or pipeline.settings.data_voices[0]})"
+    print(f'speech input: {len(speech_input.waveform) / SAMPLE_RATE:.1f} s, "{speech_input.name}"{source}')
+    print(describe_score(speech_input, pipeline.detector))
+    if speech_input.is_out_of_distribution and (words := vocabulary(pipeline.settings.dataset)):
+        print(words)
     started = time.perf_counter()
-    heard = painter.hear(read_audio(audio), audio) if audio else painter.say(text, voice)
-    by = "" if audio else f" ({voice or painter.settings.data_voices[0]})"
-    print(f"heard {len(heard.waveform) / SAMPLE_RATE:.1f} s: “{heard.name}”{by}")
-    print(describe_score(heard, painter.novelty))
-    made = [painter.paint(heard.embedding, seed + k) for k in range(count)]
+    generated = [pipeline.generate(speech_input.speech_embedding, seed + k) for k in range(count)]
     seconds = time.perf_counter() - started
-    side = max(256, made[0][-1].shape[0])
-    rows = [[plots.enlarged(images[stage], side) for images in made] for stage in range(0 if stages else len(made[0]) - 1, len(made[0]))]
+    save_sheet(generated, out, stages)
+    for k, predicted in enumerate(pipeline.predict_attributes([images[-1] for images in generated])):
+        if predicted:
+            print(
+                f"the evaluator recognises in image {k + 1}: "
+                + ", ".join(f"{name} {value}" for name, value in predicted.items())
+            )
+    side = generated[0][-1].shape[0]
+    print(f"generated {count} image{'s' if count > 1 else ''} of {side} pixels in {seconds:.2f} s: {out}")
+
+
+def save_sheet(generated: list[list[np.ndarray]], out: Path, stages: bool = False) -> None:
+    """Images of several noises, each a list of stages, as a PNG: a column a noise, the last stage or a row a stage,
+    each image enlarged by an integer factor. Raises: BadInput if `out` cannot be written."""
+    largest = generated[0][-1].shape[0]
+    side = largest * max(1, SHEET_SIDE // largest)
+    shown = range(0 if stages else len(generated[0]) - 1, len(generated[0]))
+    rows = [[plots.enlarged(images[stage], side) for images in generated] for stage in shown]
     try:
         with replacing(out) as temporary:
-            Image.fromarray(plots.grid(rows, 8)).save(temporary)
+            Image.fromarray(plots.grid(rows, GAP)).save(temporary)
     except OSError as error:
         raise BadInput(f"cannot write {out}: {error.strerror}") from None
-    for k, seen in enumerate(painter.seen([images[-1] for images in made])):
-        if seen:
-            print(f"seen in image {k + 1}: " + ", ".join(f"{name} {value}" for name, value in seen.items()))
-    print(f"painted {count} image{'s' if count > 1 else ''} of {made[0][-1].shape[0]} pixels, {seconds:.2f} s after the sentence: {out}")

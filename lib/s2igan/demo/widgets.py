@@ -1,6 +1,6 @@
-"""What 06_speak is worked with in JupyterLab: fields to type, choose, upload and record a description, by ipywidgets and anywidget.
+"""Fields of 06_speak in JupyterLab: type, upload or record a sentence and choose a voice, by ipywidgets and anywidget.
 
-Nothing here is needed to run the notebook without a person: the fields' first values are those that it shows.
+The notebook also runs without a person: it then uses the first content of the fields.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from s2igan import BadInput
 from s2igan.data.audio import SAMPLE_RATE, read_audio
 from s2igan.demo import sentences
 from s2igan.demo.pipeline import Gallery, Pipeline, SpeechInput
-from s2igan.demo.speak import describe_score
+from s2igan.demo.speak import describe_score, vocabulary
 from s2igan.reporting import plots
 
-WAYS = ("typed", "uploaded", "recorded")
+SOURCES = ("typed", "uploaded", "recorded")
 
 
 class Recorder(anywidget.AnyWidget):
-    """A button that records from the browser's microphone. `samples` are float32, mono, `rate` of them a second; empty before."""
+    """A button that records from the browser's microphone. `samples` are float32, mono, at `rate` Hz; empty at
+    first."""
 
-    # The browser decodes what it recorded, whatever its format, and hands over plain samples: no decoder is needed here.
+    # The browser decodes its recording, in whatever format, and sends plain samples: no decoder is needed here.
     _esm = """
     function render({ model, el }) {
       const button = document.createElement("button");
-      const said = document.createElement("span");
+      const status = document.createElement("span");
       button.className = "jupyter-button";
       button.textContent = "record";
-      el.append(button, said);
+      el.append(button, status);
       let recorder = null;
       async function start() {
         const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
@@ -53,15 +54,15 @@ class Recorder(anywidget.AnyWidget):
           model.set("rate", audio.sampleRate);
           model.set("samples", new DataView(audio.getChannelData(0).slice().buffer));
           model.save_changes();
-          said.textContent = ` ${audio.duration.toFixed(1)} s recorded`;
+          status.textContent = ` ${audio.duration.toFixed(1)} s recorded`;
         };
         recorder.start();
         button.textContent = "stop";
-        said.textContent = " speak now";
+        status.textContent = " recording";
       }
       button.onclick = () => {
         if (recorder) recorder.stop();
-        else start().catch((error) => { said.textContent = ` no microphone: ${error.message}`; });
+        else start().catch((error) => { status.textContent = ` no microphone: ${error.message}`; });
       };
     }
     export default { render };
@@ -71,60 +72,66 @@ class Recorder(anywidget.AnyWidget):
 
 
 class Panel(ipywidgets.VBox):
-    """Fields for a description, and a button that hears and paints it below them.
+    """Fields for a sentence, and a button that encodes it and generates images below them.
 
-    `heard()` is the description as the fields say it now: what the notebook's cells go on with.
+    `speech_input()` is the sentence as the fields have it now: the notebook's cells use it.
     """
 
-    def __init__(self, painter: Pipeline, gallery: Gallery, text: str, count: int = 5) -> None:
-        """`text`: what stands in the field at first. `count`: noises painted from, and real images shown."""
-        self.painter, self.gallery, self.count = painter, gallery, count
+    def __init__(self, pipeline: Pipeline, gallery: Gallery, text: str, count: int = 5) -> None:
+        """`text`: first content of the field. `count`: number of generated images, and of real images shown."""
+        self.pipeline, self.gallery, self.count = pipeline, gallery, count
         wide = ipywidgets.Layout(width="95%")
-        self.text = ipywidgets.Text(text, description="say", layout=wide)
-        # The first ones are those that the networks learned from; the others they never heard.
-        voices = list(dict.fromkeys((*painter.settings.data_voices, *sentences.UNSEEN_VOICES)))
+        self.text = ipywidgets.Text(text, description="sentence", layout=wide)
+        # The training voices come first, then voices in no training.
+        voices = list(dict.fromkeys((*pipeline.settings.data_voices, *sentences.UNSEEN_VOICES)))
         self.voice = ipywidgets.Dropdown(options=voices, description="voice")
         self.upload = ipywidgets.FileUpload(accept=".wav,.flac,.ogg", description="upload")
         self.recorder = Recorder()
-        self.way = ipywidgets.ToggleButtons(options=WAYS, description="take what is")
-        self.button = ipywidgets.Button(description="hear and paint", button_style="primary")
+        self.source = ipywidgets.ToggleButtons(options=SOURCES, description="use the")
+        self.button = ipywidgets.Button(description="generate", button_style="primary")
         self.output = ipywidgets.Output()
-        self.upload.observe(lambda _: setattr(self.way, "value", "uploaded"), "value")
-        self.recorder.observe(lambda _: setattr(self.way, "value", "recorded"), "samples")
+        self.upload.observe(lambda _: setattr(self.source, "value", "uploaded"), "value")
+        self.recorder.observe(lambda _: setattr(self.source, "value", "recorded"), "samples")
         self.button.on_click(lambda _: self.show())
         row = ipywidgets.HBox([self.voice, self.upload, self.recorder])
-        super().__init__([self.text, row, ipywidgets.HBox([self.way, self.button]), self.output])
+        super().__init__([self.text, row, ipywidgets.HBox([self.source, self.button]), self.output])
 
-    def heard(self) -> SpeechInput:
-        """Raises: BadInput where there is nothing to hear."""
-        if self.way.value == "typed":
-            return self.painter.say(self.text.value, self.voice.value)
+    def speech_input(self) -> SpeechInput:
+        """Raises: BadInput if there is nothing to encode."""
+        if self.source.value == "typed":
+            return self.pipeline.encode_text(self.text.value, self.voice.value)
         uploaded, recorded = self.upload.value, self.recorder.samples
-        if not (uploaded if self.way.value == "uploaded" else recorded):
-            raise BadInput(f"nothing has been {self.way.value} yet")
+        if not (uploaded if self.source.value == "uploaded" else recorded):
+            raise BadInput(f"nothing has been {self.source.value} yet")
         with tempfile.TemporaryDirectory() as folder:
-            if self.way.value == "uploaded":
+            if self.source.value == "uploaded":
                 path = Path(folder) / Path(uploaded[-1]["name"]).name
                 path.write_bytes(bytes(uploaded[-1]["content"]))
             else:
                 path = Path(folder) / "recording.wav"
                 soundfile.write(path, np.frombuffer(recorded, np.float32), self.recorder.rate)
-            return self.painter.hear(read_audio(path), path.name)
+            return self.pipeline.encode(read_audio(path), path.name)
 
     def show(self) -> None:
-        """Hears and paints what the fields say, in the place below them."""
+        """Encodes the sentence and shows its score, sound, attention, generated and nearest real images below the
+        fields."""
         self.output.clear_output(wait=True)
         with self.output:
             try:
-                heard = self.heard()
+                speech_input = self.speech_input()
             except BadInput as error:
                 print(error)
                 return
-            print(describe_score(heard, self.painter.novelty))
-            display(Audio(heard.waveform.numpy(), rate=SAMPLE_RATE))
-            real = [self.gallery.images[i] for i in self.gallery.nearest(heard, self.count)]
-            made = [self.painter.paint(heard.embedding, seed)[-1] for seed in range(self.count)]
-            for figure in (plots.attention(heard.mel.numpy(), heard.attention, heard.name),
-                           plots.contact_sheet([made, real], ["painted", "nearest real images"])):  # fmt: skip
+            print(describe_score(speech_input, self.pipeline.detector))
+            if speech_input.is_out_of_distribution:
+                print(vocabulary(self.pipeline.settings.dataset))
+            display(Audio(speech_input.waveform.numpy(), rate=SAMPLE_RATE))
+            real = [self.gallery.images[i] for i in self.gallery.nearest(speech_input, self.count)]
+            embedding = speech_input.speech_embedding
+            generated = [self.pipeline.generate(embedding, seed)[-1] for seed in range(self.count)]
+            for figure in (
+                plots.attention(speech_input.mel.numpy(), speech_input.attention, speech_input.name),
+                plots.contact_sheet([generated, real], ["generated", "nearest real images"]),
+            ):
                 display(figure)
                 pyplot.close(figure)

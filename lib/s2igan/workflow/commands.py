@@ -138,11 +138,11 @@ def run_speak(options: argparse.Namespace) -> int:
     from s2igan.demo.load import load  # imports torch
     from s2igan.demo.speak import speak_to_file
 
-    painter = load(folder)
-    if options.dataset and painter.settings.dataset != options.dataset:
-        raise BadInput(f"--dataset is {options.dataset}, but the weights in {folder} are of {painter.settings.dataset}")
-    print(f"loaded {painter.name}, from {folder}")
-    speak_to_file(painter, options.out, options.text, options.audio, options.voice, options.seed, options.count, options.stages)
+    pipeline = load(folder)
+    if options.dataset and pipeline.settings.dataset != options.dataset:
+        raise BadInput(f"--dataset is {options.dataset}, but the weights in {folder} are of {pipeline.settings.dataset}")
+    print(f"loaded {pipeline.name}, from {folder}")
+    speak_to_file(pipeline, options.out, options.text, options.audio, options.voice, options.seed, options.count, options.stages)
     return 0
 
 

@@ -1,5 +1,7 @@
-"""Networks that are ready: how they are packed, what loads them in place of a training, and what is made of a sentence."""
+"""Packed networks: how they are packed and loaded in place of a training, and what the demo makes of a sentence."""
 
+import copy
+import dataclasses
 import datetime
 import io
 import re
@@ -20,13 +22,14 @@ from s2igan.config import SYNTHETIC, of_stage, resolve, run_dir, store_dir
 from s2igan.data.batches import centre_crop
 from s2igan.data.store import attribute_targets, open_store
 from s2igan.data.synthetic.classes import ATTRIBUTES
-from s2igan.demo import cards, packed_weights, sentences
+from s2igan.demo import card_metrics, cards, packed_weights, sentences
 from s2igan.demo.load import load
 from s2igan.demo.out_of_distribution import fit_out_of_distribution
-from s2igan.demo.speak import said_and_seen
+from s2igan.demo.measure import attribute_hits, noise_effect
+from s2igan.demo.unseen import distances_to_training
 from s2igan.evaluation.evaluator import FeatureNetworks
 from s2igan.evaluation.feature_networks import ProxyNetwork, extract, freeze, load_network, save_network
-from s2igan.evaluation.generate import to_uint8
+from s2igan.evaluation.generate import generate, to_uint8
 from s2igan.evaluation.images import evaluate_rdg
 from s2igan.evaluation.retrieval import evaluate_sen
 from s2igan.training.embeddings import embed_captions, standardised
@@ -62,24 +65,24 @@ def finished(tmp_path_factory, drawn):
         features[name] = extract(load_network(of_data / f"{name}.safetensors"), store.images, 32)
     save_file(features, of_data / "features.safetensors")
     write_metrics(of_data, [{"metric": "mAP real", "value": 1.0, "n": 1, "split": "test"}], base, "data", "real", fingerprint="none")
-    judge = load_network(of_data / "evaluator.safetensors")
-    judges = FeatureNetworks(judge, judge, judge, features["evaluator"], features["evaluator"])
+    network = load_network(of_data / "evaluator.safetensors")
+    evaluator = FeatureNetworks(network, network, network, features["evaluator"], features["evaluator"])
     for stage, system in [parts for parts in packed_weights.NETWORKS.values() if parts[1]]:
-        own = base.model_copy(update={"system": system})
-        folder = run_dir(own, stage, root=root)
+        settings = base.model_copy(update={"system": system})
+        folder = run_dir(settings, stage, root=root)
         Log(folder / "log.jsonl", 7)(7, matching=1.0, val_mAP=2.0)
         if stage == "sen":
-            net = fresh_sen(own, store, load_network(of_data / "backbone.safetensors")).eval()
-            heard = embed_captions(net.caption_encoder, store, np.arange(len(store.caption_image)))
-            _, mean, deviation = standardised(heard, store)
+            net = fresh_sen(settings, store, load_network(of_data / "backbone.safetensors")).eval()
+            speech_input = embed_captions(net.caption_encoder, store, np.arange(len(store.caption_image)))
+            _, mean, std = standardised(speech_input, store)
             save_file(net.state_without_backbone(), folder / "weights.safetensors")
-            save_file({"speech": heard, "mean": mean, "std": deviation}, folder / "embeddings.safetensors")
-            rows = evaluate_sen(net, store, features["backbone"], heard)
+            save_file({"speech": speech_input, "mean": mean, "std": std}, folder / "embeddings.safetensors")
+            rows = evaluate_sen(net, store, features["backbone"], speech_input)
         else:
-            generator, embedded_captions = make_generator(own, 32), torch.randn(len(store.caption_image), 32)
+            generator, embeddings = make_generator(settings, 32), torch.randn(len(store.caption_image), 32)
             save_file(generator.state_dict(), folder / "weights.safetensors")
-            rows = evaluate_rdg(generator, store, embedded_captions, judges, own)
-        write_metrics(folder, rows, own, stage)
+            rows = evaluate_rdg(generator, store, embeddings, evaluator, settings)
+        write_metrics(folder, rows, settings, stage)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setattr(packed_weights, "LARGE", 1000)  # so that at this size too some matrices are kept as whole numbers
@@ -95,7 +98,7 @@ def project(finished, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def painter(finished):
+def pipeline(finished):
     return load(finished / "results/reference/weights/mini-flowers")
 
 
@@ -148,24 +151,24 @@ def test_the_files_hold_what_is_needed_and_no_more(finished):
         assert (about["dataset"], about["seed"], about["network"]) == ("mini-flowers", 0, system or name)
         assert about["steps"] == (7 if system else 200)
         card = (folder / f"{name}.md").read_text()
-        assert all(word in card for word in ("| data |", "| seed |", "| steps |", "| licence | MIT", "as trained | as kept"))
+        assert all(word in card for word in ("| data |", "| seed |", "| steps |", "| licence | MIT", "as trained | packed"))
     assert {torch.int8, torch.float16, torch.float32} <= kinds
-    assert "descriptions of mini-birds" in (folder / "sen.md").read_text()
+    assert "captions of mini-birds" in (folder / "sen.md").read_text()
     assert "petal colour of 50 typed sentences" in (folder / "s2igan.md").read_text()
 
 
-def test_packed_networks_do_what_the_trained_ones_do(finished, painter):
+def test_packed_networks_equal_the_trained_ones(finished, pipeline):
     trained = load(finished / "results/toy/mini-flowers")
-    assert trained.name == "S2IGAN of mini-flowers, seed 0, 2,000 steps" and painter.name == "S2IGAN of mini-flowers, seed 0, 7 steps"
-    a, b = trained.say(SENTENCE), painter.say(SENTENCE)
+    assert trained.name == "S2IGAN of mini-flowers, seed 0, 2,000 steps" and pipeline.name == "S2IGAN of mini-flowers, seed 0, 7 steps"
+    a, b = trained.encode_text(SENTENCE), pipeline.encode_text(SENTENCE)
     assert float(a.vector @ b.vector) > 0.999
-    assert torch.allclose(trained.novelty.scores, painter.novelty.scores, atol=1e-3) and trained.values == painter.values
-    images = [np.stack(p.paint(a.embedding, 3)[-1:]).astype(float) for p in (trained, painter)]
+    assert torch.allclose(trained.detector.scores, pipeline.detector.scores, atol=1e-3) and trained.values == pipeline.values
+    images = [np.stack(p.generate(a.speech_embedding, 3)[-1:]).astype(float) for p in (trained, pipeline)]
     assert images[0].std() > 5 and np.abs(images[0] - images[1]).mean() < 3  # of 255
-    assert torch.allclose(trained.gallery(2).vectors, painter.gallery(2).vectors, atol=0.02)
+    assert torch.allclose(trained.gallery(2).vectors, pipeline.gallery(2).vectors, atol=0.02)
 
 
-def test_kept_weights_are_small_and_each_has_its_card():
+def test_kept_weights_are_small_and_each_has_a_card():
     kept = ROOT / "results/reference/weights"
     assert sum(path.stat().st_size for path in kept.rglob("*") if path.is_file()) < 15e6
     assert {path.name for path in kept.iterdir()} == set(SYNTHETIC)
@@ -176,18 +179,18 @@ def test_kept_weights_are_small_and_each_has_its_card():
             assert about["dataset"] == dataset and f"commit {about['commit'][:12]}" in said and packed_weights.LICENCE in said
 
 
-def test_kept_weights_hear_and_paint():
-    painter = load(ROOT / "results/reference/weights/mini-flowers")
+def test_kept_weights_encode_and_generate():
+    pipeline = load(ROOT / "results/reference/weights/mini-flowers")
     started = time.perf_counter()
-    heard = painter.say(SENTENCE)
-    made = [painter.paint(heard.embedding, seed)[-1] for seed in range(5)]
+    speech_input = pipeline.encode_text(SENTENCE)
+    made = [pipeline.generate(speech_input.speech_embedding, seed)[-1] for seed in range(5)]
     assert time.perf_counter() - started < 2  # seconds from a sentence to images
-    assert not heard.outside and all(seen["colour"] == "blue" for seen in painter.seen(made))
-    gallery = painter.gallery(2)
-    assert all("blue" in gallery.names[i] and "five" in gallery.names[i] for i in gallery.nearest(heard, 2))
-    right = said_and_seen(painter, sentences.TYPED, "colour", range(2))
+    assert not speech_input.is_out_of_distribution and all(seen["colour"] == "blue" for seen in pipeline.predict_attributes(made))
+    gallery = pipeline.gallery(2)
+    assert all("blue" in gallery.names[i] and "five" in gallery.names[i] for i in gallery.nearest(speech_input, 2))
+    right = attribute_hits(pipeline, sentences.TYPED, "colour", range(2))
     assert right.mean() >= 0.85  # a guess: 0.11
-    assert painter.say("the meeting starts at nine in the morning").outside
+    assert pipeline.encode_text("the meeting starts at nine in the morning").is_out_of_distribution
 
 
 def test_weights_refuses_what_is_not_there_and_keeps_what_was(project, capsys):
@@ -198,7 +201,7 @@ def test_weights_refuses_what_is_not_there_and_keeps_what_was(project, capsys):
     (project / "aside").rename(run)
     assert "lacks sen-text-encoder-seed0:" in line and "make study-full" in line
     assert "seed3" in failed(capsys, "weights", "results/toy/mini-flowers", "--seed", 3)
-    assert "only networks of the embedded sets" in failed(capsys, "weights", "results/toy/cub")
+    assert "only networks of the synthetic sets" in failed(capsys, "weights", "results/toy/cub")
     weights = run / "embeddings.safetensors"
     weights.rename(project / "aside")
     with pytest.raises(FileNotFoundError):
@@ -249,51 +252,86 @@ def test_notebooks_take_the_weights_and_say_so(project, tmp_path, capsys):
 # ---- a sentence ------------------------------------------------------------------------------------------------------------------
 
 
-def test_novelty_is_large_where_features_come_together_that_never_did():
+def test_the_score_is_high_for_feature_combinations_that_never_occurred():
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.standard_normal((900, 1)) + 0.1 * rng.standard_normal((900, 8))).float()  # eight features that say the same
     x = (x - x.mean(0)) / x.std(0)
-    novelty = fit_out_of_distribution(x, np.arange(600), np.arange(600, 900))
-    assert len(novelty.scores) == 300 and abs(novelty.percent(float(novelty.scores.median())) - 50) < 1
+    detector = fit_out_of_distribution(x, np.arange(600), np.arange(600, 900))
+    assert len(detector.scores) == 300 and abs(detector.percentile(float(detector.scores.median())) - 50) < 1
     along, across = torch.ones(1, 8), torch.tensor([[1.0, -1.0] * 4])  # equally long
-    assert novelty.score(across) > 2 * novelty.score(along) and novelty.score(across) > novelty.threshold > novelty.score(along)
-    assert novelty.percent(float(novelty.score(across))) == 100
+    assert detector.score(across) > 2 * detector.score(along) and detector.score(across) > detector.threshold > detector.score(along)
+    assert detector.percentile(float(detector.score(across))) == 100
 
 
-def test_noise_is_newer_than_descriptions(painter):
-    described = [painter.say(text).novelty for _, text in sentences.TYPED[:20]]
-    noise = [painter.hear(sound).novelty for sound in cards.noises()]
+def test_noise_scores_higher_than_captions(pipeline):
+    described = [pipeline.encode_text(text).score for _, text in sentences.TYPED[:20]]
+    noise = [pipeline.encode(sound).score for sound in card_metrics.noises()]
     assert np.median(noise) > np.median(described)
 
 
-def test_real_images_are_drawn_as_the_store_has_them(finished, painter):
-    store = open_store(store_dir(painter.settings, finished))
-    test, gallery = store.image_ids_of("test"), painter.gallery(each=5)
+def test_real_images_are_drawn_as_the_store_has_them(finished, pipeline):
+    store = open_store(store_dir(pipeline.settings, finished))
+    test, gallery = store.image_ids_of("test"), pipeline.gallery(each=5)
     assert np.array_equal(gallery.images, to_uint8(centre_crop(store.images[test], 32)))
     assert gallery.names == [store.classes[k] for k in store.image_class[test]]
-    heard = painter.say(SENTENCE)
-    first = gallery.nearest(heard, 3)
-    assert first[0] == int((gallery.vectors @ heard.vector).argmax()) and len(first) == 3
+    speech_input = pipeline.encode_text(SENTENCE)
+    first = gallery.nearest(speech_input, 3)
+    assert first[0] == int((gallery.vectors @ speech_input.vector).argmax()) and len(first) == 3
 
 
-def test_an_image_follows_from_sentence_and_seed_alone(painter):
-    heard = painter.say(SENTENCE)
-    stages = painter.paint(heard.embedding, 5)
+def test_an_image_follows_from_sentence_and_seed_alone(pipeline):
+    speech_input = pipeline.encode_text(SENTENCE)
+    stages = pipeline.generate(speech_input.speech_embedding, 5)
     assert [image.shape for image in stages] == [(8, 8, 3), (16, 16, 3), (32, 32, 3)] and stages[0].dtype == np.uint8
-    assert all(np.array_equal(a, b) for a, b in zip(stages, painter.paint(painter.say(SENTENCE).embedding, 5), strict=True))
-    assert not np.array_equal(stages[-1], painter.paint(heard.embedding, 6)[-1])
-    other = painter.say("a red flower")
-    way = painter.between(heard, other, 5)
-    assert torch.allclose(way[0], heard.embedding, atol=1e-4) and torch.allclose(way[-1], other.embedding, atol=1e-4)
-    assert np.allclose(heard.weights.sum(0), 1, atol=1e-4) and heard.choosiest(4).shape == (4, len(heard.attention))
+    assert all(np.array_equal(a, b) for a, b in zip(stages, pipeline.generate(pipeline.encode_text(SENTENCE).speech_embedding, 5), strict=True))
+    assert not np.array_equal(stages[-1], pipeline.generate(speech_input.speech_embedding, 6)[-1])
+    z, eps = pipeline.noise(5)
+    with torch.no_grad():
+        images, _, _ = pipeline.generator(z, speech_input.speech_embedding[None], eps)
+    assert np.array_equal(to_uint8(images[-1])[0], stages[-1])
+    assert np.array_equal(stages[-1], next(generate(pipeline.generator, speech_input.speech_embedding[None], 5))[0])
+    assert np.array_equal(stages[-1], pipeline.generate(speech_input.speech_embedding, 5, z_seed=5)[-1])
+    other = pipeline.encode_text("a red flower")
+    way = pipeline.interpolate(speech_input, other, 5)
+    assert torch.allclose(way[0], speech_input.speech_embedding, atol=1e-4) and torch.allclose(way[-1], other.speech_embedding, atol=1e-4)
+    assert np.allclose(speech_input.weights.sum(0), 1, atol=1e-4) and speech_input.sharpest_features(4).shape == (4, len(speech_input.attention))
 
 
-def test_speak_paints_text_and_recording_alike(project, capsys):
+def test_each_noise_changes_the_image_by_itself(pipeline):
+    speech_input, generator = pipeline.encode_text(SENTENCE), pipeline.generator
+    effect = noise_effect(pipeline, speech_input, count=3)
+    assert effect["z"] > 0 and effect["eps"] > 0
+    only_eps = copy.deepcopy(generator)  # one that ignores z
+    with torch.no_grad():
+        only_eps.first.linear.weight[:, generator.condition_size :] = 0
+    effect = noise_effect(dataclasses.replace(pipeline, generator=only_eps), speech_input, count=3)
+    assert effect["z"] == 0 and effect["eps"] > 0
+
+
+@pytest.mark.parametrize(("dataset", "near"), [("mini-flowers", 18), ("mini-birds", 13)])
+def test_most_unseen_classes_differ_from_a_training_class_in_one_attribute(dataset, near):
+    distances = distances_to_training(resolve({"dataset": dataset}))
+    assert len(distances) == 20 and min(distances) == 1 and distances.count(1) == near
+
+
+def test_a_high_score_prints_the_vocabulary_and_an_image_all_the_same(tmp_path, capsys):
+    weights = ROOT / "results/reference/weights/mini-flowers"
+    assert main(["speak", "a red rose", "--out", str(tmp_path / "rose.png"), "--weights", str(weights)]) == 0
+    said = capsys.readouterr().out
+    assert "out of distribution, the image may not follow the words" in said and (tmp_path / "rose.png").is_file()
+    assert "  petals: four, five, eight\n" in said and "  petal colour: red, orange, yellow" in said
+    assert main(["speak", SENTENCE, "--out", str(tmp_path / "blue.png"), "--weights", str(weights)]) == 0
+    assert "petal colour:" not in capsys.readouterr().out
+
+
+def test_speak_gives_equal_images_for_text_and_recording(project, capsys):
     assert main(["speak", SENTENCE, "--out", "a.png", "--count", "2", "--stages"]) == 0
     said = capsys.readouterr().out
     assert "loaded S2IGAN of mini-flowers, seed 0, 7 steps, from results/reference/weights/mini-flowers" in said
-    assert re.search(r"novelty \d\.\d\d, more than [\d.]+ % of 9 held-out descriptions have: (within|outside)", said)
-    assert "seen in image 2: petals " in said and re.search(r"painted 2 images of 32 pixels, \d\.\d\d s after the sentence: a.png", said)
+    assert re.search(r"out-of-distribution score \d\.\d\d, higher than \d+ % of held-out captions: (in|out of) distribution", said)
+    assert re.search(rf'speech input: \d\.\d s, "{SENTENCE}" \(en-us\)', said)
+    assert "the evaluator recognises in image 2: petals " in said
+    assert re.search(r"generated 2 images of 32 pixels in \d\.\d\d s: a.png", said)
     with Image.open("a.png") as sheet:
         assert sheet.size == (2 * 256 + 8, 3 * 256 + 16)
     soundfile.write("a.wav", speech.speak([SENTENCE], "en-us", words_per_minute=300)[0].numpy(), speech.SAMPLE_RATE, "FLOAT")
@@ -346,28 +384,28 @@ def test_bad_input_to_speak_is_one_line(project, capsys, words, said):
     assert not Path("x.png").exists() and Path("song.png").read_bytes() == before
 
 
-def test_the_panel_hears_what_its_fields_say(painter, monkeypatch):
+def test_the_panel_encodes_what_its_fields_have(pipeline, monkeypatch):
     from s2igan.demo import widgets
 
-    panel = widgets.Panel(painter, painter.gallery(1), SENTENCE, count=2)
-    typed = panel.heard()
+    panel = widgets.Panel(pipeline, pipeline.gallery(1), SENTENCE, count=2)
+    typed = panel.speech_input()
     assert typed.name == SENTENCE and panel.voice.value == "en-us"
     panel.recorder.rate = speech.SAMPLE_RATE
     panel.recorder.samples = typed.waveform.numpy().tobytes()
-    assert panel.way.value == "recorded" and torch.allclose(panel.heard().vector, typed.vector, atol=1e-3)
-    panel.way.value = "uploaded"
+    assert panel.source.value == "recorded" and torch.allclose(panel.speech_input().vector, typed.vector, atol=1e-3)
+    panel.source.value = "uploaded"
     with pytest.raises(BadInput, match="nothing has been uploaded yet"):
-        panel.heard()
+        panel.speech_input()
     panel.show()  # says so below the fields, and does not stop the notebook
     recording = io.BytesIO()
     soundfile.write(recording, typed.waveform.numpy(), speech.SAMPLE_RATE, format="WAV", subtype="FLOAT")
-    panel.way.value = "typed"
+    panel.source.value = "typed"
     content = memoryview(recording.getvalue())
     uploaded = {"name": "mine.wav", "type": "audio/wav", "size": len(content), "content": content}
     panel.upload.value = ({**uploaded, "last_modified": datetime.datetime.now(datetime.UTC)},)
-    assert panel.way.value == "uploaded"
-    heard = panel.heard()
-    assert heard.name == "mine.wav" and torch.allclose(heard.vector, typed.vector, atol=1e-3)
+    assert panel.source.value == "uploaded"
+    speech_input = panel.speech_input()
+    assert speech_input.name == "mine.wav" and torch.allclose(speech_input.vector, typed.vector, atol=1e-3)
     shown = []
     monkeypatch.setattr(widgets, "display", shown.append)
     panel.show()
