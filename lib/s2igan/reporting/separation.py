@@ -1,0 +1,37 @@
+"""How far the spoken captions of different classes lie apart in the space of an embedding network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from safetensors.torch import load_file
+from sklearn.manifold import TSNE
+from sklearn.metrics import silhouette_score
+
+from s2igan.data.store import Store
+
+
+class Separation(NamedTuple):
+    """Embeddings [N, D] of captions, the class of each, and the silhouette of the classes (cosine distance)."""
+
+    embeddings: np.ndarray
+    labels: list[str]
+    silhouette: float  # -1 to 1; 1: classes far apart, 0: they touch; nan with a single class
+
+
+def separation(store: Store, run: Path, classes: int = 10) -> Separation:
+    """The embeddings that a run left of the captions of the first unseen classes, and how well the classes are separated."""
+    captions, of_caption = store.caption_ids_of("test"), store.image_class[store.caption_image]
+    captions = captions[np.isin(of_caption[captions], np.unique(of_caption[captions])[:classes])]
+    embeddings = load_file(run / "embeddings.safetensors")["speech"][captions].numpy()
+    labels = of_caption[captions]
+    value = silhouette_score(embeddings, labels, metric="cosine") if len(set(labels)) > 1 else float("nan")
+    return Separation(embeddings, [store.classes[k] for k in labels], float(value))
+
+
+def on_a_plane(embeddings: np.ndarray) -> np.ndarray:
+    """t-SNE of embeddings [N, D]: points [N, 2] that are near each other where the embeddings are. The same every time."""
+    perplexity = min(30, (len(embeddings) - 1) / 3)
+    return TSNE(init="pca", perplexity=perplexity, random_state=0).fit_transform(embeddings)
