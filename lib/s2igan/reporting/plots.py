@@ -200,18 +200,23 @@ def seeds(values: dict[str, Sequence[float]], ylabel: str, reference: dict[str, 
     return figure
 
 
-def intervals(panels: dict[str, dict[str, tuple[float, float, float]]], ylabel: str) -> Figure:
-    """Means with their intervals, {panel: {name: (mean, low, high)}}, side by side around a line at 0; infinite intervals are left out."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(1 + 4.2 * len(panels), 3.6), squeeze=False, sharey=True)
-    for axis, (heading, points) in zip(axes[0], panels.items(), strict=True):
-        axis.axhline(0, color="black", linewidth=1)
-        for i, (mean, low, high) in enumerate(points.values()):
-            axis.bar(i, mean, 0.6, color="lightgrey", edgecolor="black")
-            if np.isfinite(low):
-                axis.errorbar(i, mean, [[mean - low], [high - mean]], color="black", capsize=4)
-        axis.set_xticks(range(len(points)), [textwrap.fill(name, 10) for name in points], fontsize=9)
-        axis.set(title=heading)
-    axes[0][0].set_ylabel(ylabel)
+def intervals(panels: dict[str, dict[str, tuple[float, float, float]]], xlabel: str) -> Figure:
+    """Means with their intervals, {panel: {row: (mean, low, high)}}: panels above each other, a row each, around a line at 0.
+
+    An interval that is infinite (of a single seed) is left out; its mean stays.
+    """
+    counts = [len(rows) for rows in panels.values()]
+    figure, axes = plt.subplots(
+        len(panels), 1, figsize=(7.5, 0.9 + sum(0.34 * n + 0.55 for n in counts)), squeeze=False, sharex=True, height_ratios=[n + 0.6 for n in counts]
+    )
+    for axis, (heading, rows) in zip(axes[:, 0], panels.items(), strict=True):
+        axis.axvline(0, color="black", linewidth=1)
+        for i, (mean, low, high) in enumerate(rows.values()):
+            bounds = [[mean - low], [high - mean]] if np.isfinite(low) else None
+            axis.errorbar(mean, i, xerr=bounds, fmt="o", color="black", capsize=4, markersize=5)
+        axis.set_yticks(range(len(rows)), list(rows), fontsize=9)
+        axis.set(title=heading, ylim=(len(rows) - 0.4, -0.6))
+    axes[-1, 0].set_xlabel(xlabel)
     figure.tight_layout()
     return figure
 

@@ -10,14 +10,14 @@ import torch
 from s2igan.config import Settings
 from s2igan.data.batches import centre_crop
 from s2igan.data.store import Store, some_captions
-from s2igan.evaluation.finished import load_generator
+from s2igan.evaluation.finished import open_run
 from s2igan.evaluation.generate import generate, to_uint8
 
 Rows = list[list[np.ndarray]]
 
 
 def sample_blocks(
-    settings: Settings, store: Store, root: Path, runs: dict[str, Path], classes: int, each: int
+    settings: Settings, store: Store, runs: dict[str, Path], classes: int, each: int
 ) -> tuple[dict[str, Rows], list[str]]:
     """What `plots.columns_of_rows` shows: one caption of each of the first unseen classes, and a block of images a system.
 
@@ -34,9 +34,9 @@ def sample_blocks(
         ids = [image, *of_class[of_class != image]][:each]
         real.append(list(to_uint8(centre_crop(store.images[ids], settings.data_image_size))))
     blocks = {"ground truth": [row + [np.full_like(row[0], 255)] * (each - len(row)) for row in real]}
-    for system, run in runs.items():
-        generator, speech_embedding = load_generator(settings, run, store, root)
-        repeated = torch.as_tensor(captions.repeat(each))
-        images = np.concatenate(list(generate(generator, speech_embedding[repeated])))
+    repeated = torch.as_tensor(captions.repeat(each))
+    for system, folder in runs.items():
+        run = open_run(folder)
+        images = np.concatenate(list(generate(run.generator(), run.speech_embeddings()[repeated])))
         blocks[system] = [list(images[i : i + each]) for i in range(0, len(images), each)]
     return blocks, [store.caption_text[i] for i in captions]
