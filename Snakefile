@@ -121,6 +121,7 @@ rule all:
         expand(RESULTS + "/data-store-seed{seed}/metrics.json", dataset=study.of, seed=DATA_SEED),
         expand(RESULTS + "/analysis/{name}", dataset=study.of, name=["metrics.csv", "table.md"]),
         TABLES + "/table1.md" if study.tables else [],
+        expand(TABLES + "/samples_{dataset}.png", dataset=study.of) if study.tables else [],
 
 
 rule data:
@@ -266,20 +267,39 @@ rule tables:
     input:
         [runs(dataset) for dataset in study.of],
         expand(RESULTS + "/data-store-seed{seed}/metrics.json", dataset=study.of, seed=DATA_SEED),
-        notebook="notebooks/05_tables_and_figures.ipynb",
+        notebook="notebooks/05_tables.ipynb",
     output:
         TABLES + "/table1.md",
         TABLES + "/table2.md",
         TABLES + "/metrics.csv",
     log:
-        TABLES + "/05_tables_and_figures.ipynb",
+        TABLES + "/05_tables.ipynb",
     threads: 1
     params:
-        notebook="notebooks/05_tables_and_figures.ipynb",
-        source=source("tables", "notebooks/05_tables_and_figures.ipynb"),
+        notebook="notebooks/05_tables.ipynb",
+        source=source("tables", "notebooks/05_tables.ipynb"),
         settings=read_by("tables"),
         files=lambda wildcards: studies.folder_digest(next(iter(study.of.values())).analysis_kept),
         values=parameters("tables"),
         label=label("tables"),
+    shell:
+        RUN
+
+
+rule figures:  # after the tables, which clear the folder of older files
+    input:
+        rules.tables.output,
+        notebook="notebooks/05_figures.ipynb",
+    output:
+        expand(TABLES + "/samples_{dataset}.png", dataset=study.of),
+    log:
+        TABLES + "/05_figures.ipynb",
+    threads: 1
+    params:
+        notebook="notebooks/05_figures.ipynb",
+        source=source("tables", "notebooks/05_figures.ipynb"),
+        settings=read_by("tables"),
+        values=parameters("tables"),
+        label=label("figures"),
     shell:
         RUN

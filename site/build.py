@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 # In reading order, and what makes an executed copy of each. Those of OPTIONAL are left out where they were not executed.
 ORDER = {
     "00_start_here": "make read", "01_data": "make read", "02_sen": "make read", "02_text_encoder": "make read",
-    "03_rdg": "make study", "04_analysis": "make study", "05_tables_and_figures": "make study-full",
+    "03_rdg": "make study", "04_analysis": "make study", "05_tables": "make study-full", "05_figures": "make study-full",
     "05_distinctive_loss": "make distinctive", "06_speak": "make read",
 }  # fmt: skip
 OPTIONAL = {"02_classifier": "make study PRESET=paper", "07_cost": "python -m s2igan cost"}

@@ -125,8 +125,8 @@ def test_analysis():
     assert module.euclidean_map(unit[:20], labels[:20], stretched, labels[20:]) != pytest.approx(module.euclidean_map(*given))
 
 
-def test_tables_and_figures(store, settings):
-    module, rng = solutions("05_tables_and_figures"), np.random.default_rng(0)
+def test_tables():
+    module, rng = solutions("05_tables"), np.random.default_rng(0)
     common, noise = rng.normal(scale=5, size=(2, 6))
     paired, alone = module.paired_or_not(common + 0.1 * noise, common)
     assert paired < alone / 4
@@ -135,6 +135,10 @@ def test_tables_and_figures(store, settings):
     assert module.seeds_needed(1.0, 100.0) == 2
     few = module.seeds_needed(3.0, 2.0)
     assert 4 < few < 20 and module.seeds_needed(3.0, 1.0) > few
+
+
+def test_figures(store, settings):
+    module = solutions("05_figures")
     values, _ = attribute_targets(store)
     evaluator = freeze(ProxyNetwork(20, {name: len(v) for name, v in values.items()}))
     generator = Generator(16, 8, 4, 8, 3, 8).eval()

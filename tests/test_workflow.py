@@ -175,7 +175,8 @@ if settings.rdg_steps == 60:
 leave(names.run_dir(settings, "rdg"), "weights.safetensors", "samples.png", "metrics.json")
 """,
     "04_analysis": 'leave(names.run_dir(settings, "analysis"), "metrics.csv", "table.md", "curves.png")',
-    "05_tables_and_figures": 'leave(names.run_dir(settings, "tables"), "metrics.csv", "table1.md", "table2.md")',
+    "05_tables": 'leave(names.run_dir(settings, "tables"), "metrics.csv", "table1.md", "table2.md")',
+    "05_figures": 'leave(names.run_dir(settings, "tables"), *(f"samples_{name}.png" for name in settings.analysis_datasets))',
 }
 
 
@@ -282,7 +283,7 @@ def test_second_run_does_nothing_in_seconds(project):
         (["data_captions=1"], [ANALYSIS, "data mini-flowers", RDG, SEN]),
         (["SEEDS=0,1"], [ANALYSIS, RDG[:-1] + "1", SEN[:-1] + "1"]),
         (["SYSTEMS=S2IGAN,StackGAN-v2 (T2IG)"], [ANALYSIS, RDG.replace("s2igan", "stackgan-v2-t2ig"), TEXT]),
-        (["TABLES=1"], ["tables "]),
+        (["TABLES=1"], ["figures ", "tables "]),
         (["SYSTEMS=S2IGAN,S2IGAN w/o SEN"], [ANALYSIS, "rdg mini-flowers s2igan-wo-sen 0"]),
         (["DATASET=mini-birds"], sorted(job.replace("flowers", "birds") for job in [ANALYSIS, "data mini-flowers", RDG, SEN])),
     ],

@@ -123,7 +123,7 @@ class Settings(BaseModel):
     eval_batch: Count = 200
     eval_splits: Count = 10  # of the Inception Score
 
-    # 04_analysis, 05_tables_and_figures
+    # 04_analysis, 05_tables, 05_figures
     analysis_runs: tuple[str, ...] = ()  # folder names of the runs that they read; none given: every finished run
     analysis_datasets: tuple[str, ...] = ()  # data sets that 05 reads; none given: all that the study has
     analysis_kept: str = ""  # folder such as results/reference/runs; its runs of other seeds count in 05's tables too

@@ -35,7 +35,7 @@ class Study:
     seeds: tuple[int, ...]
     sen: tuple[str, ...]  # systems, as named in SEN_SYSTEMS
     rdg: tuple[str, ...]  # and in RDG_SYSTEMS
-    tables: bool  # whether 05_tables_and_figures ends it
+    tables: bool  # whether 05_tables and 05_figures end it
 
 
 def plan(given: dict[str, Any]) -> Study:
