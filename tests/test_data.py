@@ -384,7 +384,7 @@ def test_real_birds():
 def test_tacotron2_speaks_a_chunk_at_once(tmp_path, monkeypatch):
     source, asked = read_source("folder", make_folder(tmp_path / "in")), []
 
-    def spoken(texts, voice, engine):
+    def spoken(texts, voice, engine, words_per_minute=300):
         asked.append((len(texts), voice, engine))
         return [torch.sin(torch.arange(9000) * (0.05 + 0.01 * len(text))) for text in texts]
 

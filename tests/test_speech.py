@@ -4,20 +4,23 @@ import functools
 import hashlib
 import subprocess
 import sys
+import time
 import types
 import urllib.error
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 import torch
 import torchaudio
 
-from s2igan import BadInput, speech
-from s2igan.data import text_to_speech
+from s2igan import BadInput, config, speech
+from s2igan.data import espeak, tacotron2
 from s2igan.data.audio import read_audio, with_noise
 from s2igan.data.espeak import espeak_voices
-from s2igan.data.text_to_speech import _tacotron2_networks, speak
+from s2igan.data.text_to_speech import ENGINES, Engine, speak
 from s2igan.speech import log_mel
 
 TEXTS = ["a small bird with a red crown", "this flower has five yellow petals"]
@@ -143,6 +146,94 @@ def test_speech_is_the_same_in_another_process():
     assert there[::-1] == [d for voice in VOICES for d in digest(speak(TEXTS[:1], voice))]
 
 
+def run(program: str) -> list[str]:
+    """The lines that a program prints."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+
+
+def test_a_forked_process_speaks_as_its_parent_does():
+    lines = run(
+        f"""if 1:
+        import hashlib, os
+        from s2igan.speech import speak
+
+        def digest(text):
+            return hashlib.sha256(speak([text])[0].numpy().tobytes()).hexdigest()
+
+        digest("the process of this voice runs before the fork")
+        child = os.fork()
+        for _ in range(20):  # both at a time
+            os.write(1, (digest({TEXTS[0]!r}) + "\\n").encode())
+        if child:
+            os.waitpid(child, 0)
+        """
+    )
+    assert lines == digest(speak(TEXTS[:1])) * 40
+
+
+def test_espeak_ends_with_the_process_that_asked():
+    for end in ("sys.exit()", "os._exit(0)", "os.kill(os.getpid(), signal.SIGKILL)"):
+        command = [sys.executable, "-c", f"""if 1:
+            import os, signal, sys
+            from s2igan.data.espeak import _voice, speak
+            speak(["a bird"], "en-us", 230)
+            print(_voice("gmw/en-US").process.pid, flush=True)
+            {end}"""]  # fmt: skip
+        pid = int(subprocess.run(command, capture_output=True, text=True, timeout=60).stdout)
+        deadline = time.monotonic() + 20
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline, end
+            time.sleep(0.02)
+
+
+def test_an_interrupted_sentence_does_not_reach_the_next_one(monkeypatch):
+    expected = digest(speak(TEXTS))
+
+    def interrupt(pipe, size):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(espeak, "_read", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            speak(["something else"])
+    assert digest(speak(TEXTS)) == expected
+    espeak._voice("gmw/en-US").process.kill()
+    with pytest.raises(RuntimeError, match="espeak-ng's process ended while it spoke 'a bird'"):
+        speak(["a bird"])
+    assert digest(speak(TEXTS)) == expected
+
+
+def test_many_voices_leave_few_processes():
+    variants = espeak_voices()[1][: espeak.MOST_PROCESSES + 3]
+    for variant in variants:
+        speak(["a bird"], f"en-us+{variant}")
+    mine = [process.cmdline() for process in psutil.Process().children()]
+    assert sum(any(part.endswith("espeak_process.py") for part in line) for line in mine) == espeak.MOST_PROCESSES
+
+
+def test_threads_speak_one_after_the_other():
+    texts = [f"{text}, number {k}" for k in range(8) for text in TEXTS]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda text: speak([text])[0], texts))
+    assert digest(together) == digest(speak(texts))
+
+
+def test_config_knows_every_engine_and_a_voice_of_each():
+    assert set(config.ENGINE_VOICES) == set(ENGINES)
+    for engine, voices in config.ENGINE_VOICES.items():
+        for voice in voices:
+            ENGINES[engine].check_voice(voice)
+
+
+def test_another_engine_is_one_row(monkeypatch):
+    def tone(texts: list[str], voice: str, words_per_minute: int) -> list[torch.Tensor]:
+        return [torch.sin(torch.arange(9000) * 0.01 * len(text)) for text in texts]
+
+    monkeypatch.setitem(ENGINES, "tone", Engine(tone, lambda voice: None, at_once=False))
+    assert torch.equal(speak(TEXTS, "any", "tone")[1], tone(TEXTS, "", 0)[1])
+
+
 def test_speech_is_speech():
     waveforms = [speak(TEXTS[:1], voice)[0] for voice in VOICES]
     for waveform in waveforms:
@@ -199,7 +290,7 @@ def test_tacotron2_speaks_a_list_at_once(monkeypatch):
 
     bundle = types.SimpleNamespace(get_tacotron2=untrained, get_vocoder=real.get_vocoder, get_text_processor=real.get_text_processor)
     monkeypatch.setattr(torchaudio.pipelines, "TACOTRON2_GRIFFINLIM_CHAR_LJSPEECH", bundle)
-    monkeypatch.setattr(text_to_speech, "_tacotron2_networks", functools.cache(_tacotron2_networks.__wrapped__))
+    monkeypatch.setattr(tacotron2, "_networks", functools.cache(tacotron2._networks.__wrapped__))
     short, long = speak(["a bird", "a blue bird with a long tail"], "en-us-griffinlim", "tacotron2")
     assert short.shape == long.shape and len(long) > 9000 and long.abs().max() <= 1  # 40 frames each
     assert not torch.equal(short, long)

@@ -23,13 +23,17 @@ def at_22050(waveform: Tensor, sample_rate: int, name: str) -> Tensor:
     """`waveform` as float32 at 22,050 Hz, refused with a line that starts with `name` where no features can come of it."""
     waveform = torch.as_tensor(waveform).detach().cpu()
     if waveform.ndim != 1 or not waveform.is_floating_point():
-        raise BadInput(f"{name} must be one row of floats in [-1, 1], not {waveform.dtype} of shape {tuple(waveform.shape)}")
+        raise BadInput(
+            f"{name} must be one row of floats in [-1, 1], not {waveform.dtype} of shape {tuple(waveform.shape)}"
+        )
     if sample_rate < 1:
         raise BadInput(f"{name} has a sample rate of {sample_rate} Hz: it must be positive")
     if waveform.numel() == 0:
         raise BadInput(f"{name} is empty: it has no samples")
     waveform = waveform.float()
-    if not np.isfinite(waveform.numpy()).all():  # numpy's: `log_mels` calls this on several threads, and torch would start its own in each
+    if not np.isfinite(
+        waveform.numpy()
+    ).all():  # numpy's: `log_mels` calls this on several threads, and torch would start its own in each
         raise BadInput(f"{name} has samples that are not finite numbers")
     milliseconds = waveform.numel() * 1000 / sample_rate
     shortest = math.ceil(MIN_SAMPLES * 1000 / SAMPLE_RATE)
@@ -38,7 +42,9 @@ def at_22050(waveform: Tensor, sample_rate: int, name: str) -> Tensor:
 
         waveform = torchaudio.functional.resample(waveform, sample_rate, SAMPLE_RATE)
     if waveform.numel() < MIN_SAMPLES:
-        raise BadInput(f"{name} is too short: {milliseconds:.0f} ms, and the speech encoder needs at least {shortest} ms")
+        raise BadInput(
+            f"{name} is too short: {milliseconds:.0f} ms, and the speech encoder needs at least {shortest} ms"
+        )
     if np.ptp(waveform.numpy()) < SILENCE:
         raise BadInput(f"{name} is silent: its loudest sample differs from its quietest by less than {SILENCE}")
     return waveform

@@ -71,6 +71,8 @@ def centre_crop(images: np.ndarray, size: int) -> Tensor:
 def pyramid(images: Tensor, sizes: list[int] | tuple[int, ...]) -> list[Tensor]:
     """Each size asked for, (B, 3, s, s), of images (B, 3, S, S): the crop itself resized with antialiasing, as the authors do."""
     return [
-        images if size == images.shape[-1] else F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True)
+        images
+        if size == images.shape[-1]
+        else F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True)
         for size in sizes
     ]

@@ -26,14 +26,14 @@ from s2igan import BadInput
 from s2igan.data.audio import SAMPLE_RATE, read_audio, with_noise
 from s2igan.data.images import read_image
 from s2igan.data.sources import Box, Item, Source
-from s2igan.data.text_to_speech import check_voice, speak
+from s2igan.data.text_to_speech import DEFAULT_ENGINE, ENGINES, Engine, check_voice, speak
 
 
 @dataclass(frozen=True)
 class Caption:
     """One caption to be turned into a log-mel: `recording` is read, or else `text` is spoken by `voice`."""
 
-    image: int  # its number
+    image_id: int
     image_name: str
     text: str
     voice: str
@@ -51,50 +51,67 @@ def build_store(
     words_per_minute: int,
     seed: int,
     validation: float,
-    engine: str = "espeak",
+    engine: str = DEFAULT_ENGINE,
     noise_db: float | None = None,
     workers: int = 2,
     progress: Callable[[str], Any] = print,
 ) -> None:
     """Writes the store of `source` into folder `out`; the same input gives the same bytes with any number of workers.
 
-        images.npy   (N, S, S, 3) uint8; S = crop_from. After CUB's box crop the short side is resized to S (bilinear, antialiased) and
-                     the middle of the longer side kept: a difference from the authors, whose random crops wander along all of it,
-                     for a store of one shape, which can be memory-mapped
+        images.npy   (N, S, S, 3) uint8; S = crop_from. After CUB's box crop the short side is resized to S (bilinear,
+                     antialiased) and the middle of the longer side kept, so that all images have one shape and can be
+                     memory-mapped. The authors crop from all of the longer side
         mels.npy     (frames, 40) float16, every log-mel end to end; mel_offsets.npy (M + 1,) int64
         index.json   classes, splits, captions, settings, fingerprint
 
-    `log_mel`: `speech.log_mel`, which makes the features of a waveform [n] at 22,050 Hz, [T, 40]; processes find it by its name.
-    `captions`: the first so many of each image, in file order. A voice is drawn for each caption from seed, image and caption number.
-    `engine`: what speaks, espeak or tacotron2. `noise_db`: white noise is added to spoken captions, so many dB below the voice.
-    `validation`: share of the training classes set apart as split 'val', at least two if not 0, drawn from `seed`.
-    It works in `<out>.building`, and renames that at the end; after an interruption the same call goes on from there. With workers > 1
-    it starts processes, so a script that calls it needs the usual `if __name__ == "__main__":`.
+    Args:
+        log_mel: `speech.log_mel`, from a waveform [n] at 22,050 Hz to features [T, 40]; processes find it by its name.
+        crop_from: the size S of the stored images, in pixels.
+        captions: how many of each image, in file order.
+        voices: one is drawn for each caption from seed, image and caption number.
+        engine, words_per_minute: what speaks, a row of `text_to_speech.ENGINES`, and how fast.
+        validation: share of the training classes set apart as split 'val', at least two if not 0, drawn from `seed`.
+        noise_db: white noise is added to spoken captions, so many dB below the voice.
+        workers: processes; with more than one a script that calls this needs `if __name__ == "__main__":`.
+    It works in `<out>.building`, renamed at the end; after an interruption the same call resumes from there.
     Raises BadInput for an unreadable image, silent, empty or too short audio, an unknown voice, too few classes, a full disk.
     """
     out = Path(out)
     for voice in voices:
         check_voice(voice, engine)
     class_split = _split_validation(source, validation, seed)
-    spoken = [caption for number, item in enumerate(source.items) for caption in _captions(number, item, captions, voices, seed)]
-    settings = {"crop_from": crop_from, "captions": captions, "voices": list(voices), "words_per_minute": words_per_minute,
-                "seed": seed, "validation": validation, **({} if noise_db is None else {"noise_db": noise_db}),
-                **({} if engine == "espeak" else {"engine": engine})}  # fmt: skip
-    _check_disk(source, spoken, out, crop_from, words_per_minute)
+    planned = [
+        caption for k, item in enumerate(source.items) for caption in _captions_of(k, item, captions, voices, seed)
+    ]
+    settings: dict[str, Any] = {
+        "crop_from": crop_from, "captions": captions, "voices": list(voices), "words_per_minute": words_per_minute,
+        "seed": seed, "validation": validation,
+    }  # fmt: skip
+    settings |= {} if noise_db is None else {"noise_db": noise_db}
+    settings |= {} if engine == DEFAULT_ENGINE else {"engine": engine}
+    _check_disk(source, planned, out, crop_from, words_per_minute)
+    building = _half_built(out, _plan(source, planned, settings))
+    try:
+        _fill(building, source, planned, class_split, settings, log_mel, workers, progress)
+    except (BadInput, OSError) as error:
+        shutil.rmtree(building)  # the same call would fail in the same way, so nothing is left to resume
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise BadInput(f"not enough disk for the store {out}: the disk is full") from None
+        raise
+    _replace(out, building)
 
+
+def _half_built(out: Path, plan: str) -> Path:
+    """The folder to build in: with what an interrupted call of the same plan left, else empty."""
     building = out.with_name(out.name + ".building")
-    plan = _plan(source, spoken, settings)
     if not (building / "plan").is_file() or (building / "plan").read_text() != plan:
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
         (building / "plan").write_text(plan)
-    try:
-        _fill(building, source, spoken, class_split, settings, log_mel, workers, progress)
-    except (BadInput, OSError) as error:
-        shutil.rmtree(building)  # what is wrong will not mend itself, so nothing is left behind
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise BadInput(f"not enough disk for the store {out}: the disk is full") from None
-        raise
+    return building
+
+
+def _replace(out: Path, building: Path) -> None:
     old = out.with_name(out.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
@@ -104,17 +121,19 @@ def build_store(
 
 
 def _fill(
-    folder: Path, source: Source, spoken: list[Caption], class_split: list[str], settings: dict, log_mel: Callable, workers: int,
-    progress: Callable,
-) -> None:
+    folder: Path, source: Source, captions: list[Caption], class_split: list[str], settings: dict[str, Any],
+    log_mel: Callable[[Tensor], Tensor], workers: int, progress: Callable[[str], Any],
+) -> None:  # fmt: skip
     """Writes the files of a store: chunks by any worker in any order, then joined in order."""
     images, size = [(item.path, item.box) for item in source.items], settings["crop_from"]
     image_chunks = [(folder / f"images-{k}.npy", images[k : k + 64], size) for k in range(0, len(images), 64)]
-    mel_chunks = [(folder / f"mels-{k}.npy", spoken[k : k + 32], settings, log_mel) for k in range(0, len(spoken), 32)]
+    mel_chunks = [
+        (folder / f"mels-{k}.npy", captions[k : k + 32], settings, log_mel) for k in range(0, len(captions), 32)
+    ]
     with _pool(workers) as pool:
         _run(pool, _image_chunk, image_chunks, len(images), "images prepared", progress)
-        # One process has the GPU to itself, and speaks a chunk at once.
-        _run(None if "engine" in settings else pool, _mel_chunk, mel_chunks, len(spoken), "captions spoken", progress)
+        alone = _engine_of(settings).at_once
+        _run(None if alone else pool, _mel_chunk, mel_chunks, len(captions), "captions spoken", progress)
 
     lengths = [path.with_suffix(".lengths.npy") for path, *_ in mel_chunks]
     offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *map(np.load, lengths)]))
@@ -125,7 +144,16 @@ def _fill(
         _join([path for path, *_ in mel_chunks], folder / "mels.npy", (int(offsets[-1]), bands), np.float16),
         hashlib.sha256(offsets.tobytes()).hexdigest(),
     ]
-    index = {
+    index = _index(source, captions, class_split, settings)
+    index["fingerprint"] = hashlib.sha256(json.dumps([*digests, index]).encode()).hexdigest()
+    (folder / "index.json").write_text(json.dumps(index, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    for path in (*lengths, folder / "plan"):
+        path.unlink()
+
+
+def _index(source: Source, captions: list[Caption], class_split: list[str], settings: dict[str, Any]) -> dict[str, Any]:
+    """The content of index.json but for the fingerprint."""
+    return {
         "dataset": source.dataset,
         "settings": settings,
         "sample_rate": SAMPLE_RATE,
@@ -134,14 +162,10 @@ def _fill(
         "attributes": source.attributes,
         "image_name": [item.name for item in source.items],
         "image_class": [item.label for item in source.items],
-        "caption_image": [caption.image for caption in spoken],
-        "caption_text": [caption.text for caption in spoken],
-        "caption_voice": [caption.voice for caption in spoken],
+        "caption_image": [caption.image_id for caption in captions],
+        "caption_text": [caption.text for caption in captions],
+        "caption_voice": [caption.voice for caption in captions],
     }
-    index["fingerprint"] = hashlib.sha256(json.dumps([*digests, index]).encode()).hexdigest()
-    (folder / "index.json").write_text(json.dumps(index, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
-    for path in (*lengths, folder / "plan"):
-        path.unlink()
 
 
 def _split_validation(source: Source, validation: float, seed: int) -> list[str]:
@@ -149,30 +173,37 @@ def _split_validation(source: Source, validation: float, seed: int) -> list[str]
     train = [label for label, split in enumerate(source.split) if split == "train"]
     count = max(2, round(validation * len(train))) if validation > 0 else 0
     if len(train) - count < 2:
-        raise BadInput(f"dataset {source.dataset!r} has {len(train)} training classes: of them {count} would be kept for validation, "
-                       "and at least 2 must remain")  # fmt: skip
+        raise BadInput(
+            f"dataset {source.dataset!r} has {len(train)} training classes: of them {count} would be kept for validation, and "
+            "at least 2 must remain"
+        )
     held_out = set(np.random.default_rng(seed).permutation(train)[:count].tolist())
     return ["val" if label in held_out else split for label, split in enumerate(source.split)]
 
 
-def _captions(number: int, item: Item, count: int, voices: tuple[str, ...], seed: int) -> list[Caption]:
-    """The first `count` captions of image `number`."""
+def _captions_of(image_id: int, item: Item, count: int, voices: tuple[str, ...], seed: int) -> list[Caption]:
+    """The first `count` captions of an image."""
     if item.recordings:
         takes = itertools.zip_longest(item.texts, item.recordings, fillvalue="")
-        return [Caption(number, item.name, text, "recording", path) for text, path in takes][:count]
+        return [Caption(image_id, item.name, text, "recording", path) for text, path in takes][:count]
     draws = [zlib.crc32(f"{seed} {item.name} {k}".encode()) % len(voices) for k in range(count)]
-    return [Caption(number, item.name, text, voices[draw], None) for text, draw in zip(item.texts, draws, strict=False)]
+    return [
+        Caption(image_id, item.name, text, voices[draw], None) for text, draw in zip(item.texts, draws, strict=False)
+    ]
 
 
 def _check_disk(source: Source, captions: list[Caption], out: Path, size: int, words_per_minute: int) -> None:
-    """Refuses to start where the store, and a tenth more, would not fit. Speech is estimated from its words, recordings from file sizes."""
+    """Refuses to start where the store, and a tenth more, would not fit. Speech is estimated from its words, recordings from
+    file sizes."""
     seconds = sum((len(c.text.split()) + 2) * 60 / words_per_minute for c in captions if c.recording is None)
     recorded = sum(c.recording.stat().st_size for c in captions if c.recording is not None)  # wav is five times larger
     needed = 1.1 * (len(source.items) * size * size * 3 + seconds * 100 * 40 * 2 + recorded)
     folder = next(parent for parent in [out.absolute(), *out.absolute().parents] if parent.is_dir())
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise BadInput(f"not enough disk for the store {out}: it needs about {needed / 1e9:.2f} GB, {folder} has {free / 1e9:.2f} GB free")
+        raise BadInput(
+            f"not enough disk for the store {out}: it needs about {needed / 1e9:.2f} GB, {folder} has {free / 1e9:.2f} GB free"
+        )
 
 
 def _plan(source: Source, captions: list[Caption], settings: dict[str, Any]) -> str:
@@ -180,8 +211,12 @@ def _plan(source: Source, captions: list[Caption], settings: dict[str, Any]) -> 
     files = [item.path for item in source.items] + [c.recording for c in captions if c.recording]
     states = [(str(path), stat.st_size, stat.st_mtime_ns) for path in files for stat in [path.stat()]]
     boxes = [item.box for item in source.items]
-    words = [(c.image, c.text, c.voice) for c in captions]
+    words = [(c.image_id, c.text, c.voice) for c in captions]
     return hashlib.sha256(json.dumps([states, boxes, words, settings]).encode()).hexdigest()
+
+
+def _engine_of(settings: dict[str, Any]) -> Engine:
+    return ENGINES[settings.get("engine", DEFAULT_ENGINE)]
 
 
 def _one_thread() -> None:
@@ -195,21 +230,27 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
     if workers == 1:
         _one_thread()
     else:
-        # Forked from a server that has imported torch once and runs no threads: safer than a fork of a notebook, quicker than imports.
+        # Forked from a server that has imported torch once and runs no threads: safer than a fork of a notebook, and
+        # quicker than an import in each.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["s2igan.data.build", "s2igan.speech"])
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
     try:
         yield pool
     except BrokenProcessPool:
-        raise RuntimeError('worker processes died: out of memory, or build_store was called outside `if __name__ == "__main__":`') from None
+        raise RuntimeError(
+            'worker processes died: out of memory, or build_store was called outside `if __name__ == "__main__":`'
+        ) from None
     finally:
         torch.set_num_threads(threads)
         if pool is not None:
             pool.shutdown(cancel_futures=True)
 
 
-def _run(pool: ProcessPoolExecutor | None, work: Callable, chunks: list[tuple], total: int, what: str, progress: Callable) -> None:
+def _run(
+    pool: ProcessPoolExecutor | None, work: Callable[..., int], chunks: list[tuple], total: int, what: str,
+    progress: Callable[[str], Any],
+) -> None:  # fmt: skip
     """Does every chunk whose file is not there yet, in any order; a line of progress every few seconds and one at the end."""
     todo = [chunk for chunk in chunks if not chunk[0].exists()]
     done = total - sum(len(chunk[1]) for chunk in todo)
@@ -237,30 +278,42 @@ def _image_chunk(path: Path, images: list[tuple[Path, Box | None]], size: int) -
     return len(images)
 
 
-def _mel_chunk(path: Path, captions: list[Caption], settings: dict[str, Any], log_mel: Callable[[Tensor], Tensor]) -> int:
-    mels, spoken = [], {}
-    if engine := settings.get("engine"):
-        for voice in settings["voices"]:
-            mine = [caption for caption in captions if caption.recording is None and caption.voice == voice]
-            if mine:
-                spoken |= zip(map(id, mine), speak([caption.text for caption in mine], voice, engine), strict=True)
-    for caption in captions:
-        if caption.recording is not None:
-            mels.append(log_mel(read_audio(caption.recording)).numpy().astype(np.float16))
-            continue
+def _mel_chunk(
+    path: Path, captions: list[Caption], settings: dict[str, Any], log_mel: Callable[[Tensor], Tensor]
+) -> int:
+    spoken, mels = _spoken_at_once(captions, settings) if _engine_of(settings).at_once else {}, []
+    for row, caption in enumerate(captions):
         try:
-            waveform = spoken.get(id(caption))
-            if waveform is None:
-                (waveform,) = speak([caption.text], caption.voice, words_per_minute=settings["words_per_minute"])
-            if "noise_db" in settings:
+            waveform = spoken[row] if row in spoken else _waveform(caption, settings)
+            if "noise_db" in settings and caption.recording is None:
                 seed = zlib.crc32(f"{settings['seed']} {caption.image_name} {caption.text}".encode())
                 waveform = with_noise(waveform, settings["noise_db"], seed)
             mels.append(log_mel(waveform).numpy().astype(np.float16))
         except BadInput as error:
+            if caption.recording is not None:
+                raise  # it names the file
             raise BadInput(f"caption {caption.text!r} of image {caption.image_name} cannot be used: {error}") from None
     _save(path.with_suffix(".lengths.npy"), np.array([len(mel) for mel in mels]))
     _save(path, np.concatenate(mels))
     return len(captions)
+
+
+def _waveform(caption: Caption, settings: dict[str, Any]) -> Tensor:
+    if caption.recording is not None:
+        return read_audio(caption.recording)
+    engine = settings.get("engine", DEFAULT_ENGINE)
+    return speak([caption.text], caption.voice, engine, settings["words_per_minute"])[0]
+
+
+def _spoken_at_once(captions: list[Caption], settings: dict[str, Any]) -> dict[int, Tensor]:
+    """{row of `captions`: waveform} of those that have no recording, spoken by one call for each voice."""
+    spoken: dict[int, Tensor] = {}
+    for voice in settings["voices"]:
+        rows = [row for row, one in enumerate(captions) if one.recording is None and one.voice == voice]
+        if rows:
+            texts = [captions[row].text for row in rows]
+            spoken |= zip(rows, speak(texts, voice, settings["engine"], settings["words_per_minute"]), strict=True)
+    return spoken
 
 
 def _join(chunks: list[Path], path: Path, shape: tuple[int, ...], dtype: type) -> str:

@@ -82,7 +82,9 @@ def complete(dataset: str, folder: str | Path, download: bool = False, progress:
                 continue  # the layout's reader names what is missing
             fetch(remote, folder, progress)
         elif remote.md5 and _md5(file) != remote.md5:
-            raise BadInput(f"archive {file} is not the published one (its MD5 is not {remote.md5}): delete it and fetch it anew")
+            raise BadInput(
+                f"archive {file} is not the published one (its MD5 is not {remote.md5}): delete it and fetch it anew"
+            )
         if remote.makes != remote.name:
             progress(f"unpacking {file}")
             unpack(file, folder, remote.makes, remote.keep)
@@ -165,25 +167,40 @@ def unpack(archive: Path, folder: Path, makes: str, keep: tuple[str, ...]) -> No
             for member in tar:
                 path = PurePosixPath(member.name)
                 if path.is_absolute() or ".." in path.parts:
-                    raise BadInput(f"archive {archive} would write outside its folder ({member.name}): it is not the published one")
-                if member.isdir() or makes not in path.parts[:-1] or not path.name.endswith(keep) or path.name.startswith("._"):
+                    raise BadInput(
+                        f"archive {archive} would write outside its folder ({member.name}): it is not the published one"
+                    )
+                if (
+                    member.isdir()
+                    or makes not in path.parts[:-1]
+                    or not path.name.endswith(keep)
+                    or path.name.startswith("._")
+                ):
                     continue
                 if not member.isfile():
-                    raise BadInput(f"archive {archive} holds a link or a device ({member.name}): it is not the published one")
+                    raise BadInput(
+                        f"archive {archive} holds a link or a device ({member.name}): it is not the published one"
+                    )
                 target = building.joinpath(*path.parts[path.parts.index(makes) + 1 :])
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with open(target, "wb") as file:
                     shutil.copyfileobj(tar.extractfile(member), file)  # type: ignore[arg-type]  # a file has content
                 found = True
-            while packed.read(1 << 20):  # to the end, where the checksum of it all stands: damage may look like an early end
+            while packed.read(
+                1 << 20
+            ):  # to the end, where the checksum of it all stands: damage may look like an early end
                 pass
         if not found:
             raise BadInput(f"archive {archive} has no folder {makes}: it is not the published one")
         building.rename(folder / makes)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadInput(f"archive {archive} is damaged ({str(error) or type(error).__name__}): delete it and fetch it anew") from None
+        raise BadInput(
+            f"archive {archive} is damaged ({str(error) or type(error).__name__}): delete it and fetch it anew"
+        ) from None
     except OSError as error:
-        raise BadInput(f"cannot unpack {archive} into {folder}: {os.strerror(error.errno) if error.errno else error}") from None
+        raise BadInput(
+            f"cannot unpack {archive} into {folder}: {os.strerror(error.errno) if error.errno else error}"
+        ) from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
 

@@ -32,9 +32,13 @@ def read_image(path: Path, size: int, box: Box | None = None) -> np.ndarray:
     if box:
         area = crop_to_box(box, *image.size)
         if area[0] >= area[2] or area[1] >= area[3]:
-            raise BadInput(f"image {path} is {image.width} x {image.height} pixels: its bounding box {box} lies outside")
+            raise BadInput(
+                f"image {path} is {image.width} x {image.height} pixels: its bounding box {box} lies outside"
+            )
         image = image.crop(area)
     scale = size / min(image.size)
     width, height = max(size, round(image.width * scale)), max(size, round(image.height * scale))
     left, top = (width - size) // 2, (height - size) // 2
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + size, top + size)))
+    return np.asarray(
+        image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + size, top + size))
+    )

@@ -53,12 +53,16 @@ def read_source(dataset: str, data_dir: str | Path) -> Source:
     """
     root = Path(data_dir)
     if not root.is_dir():
-        raise BadInput(f"data folder {str(data_dir)!r} of dataset {dataset!r} does not exist: set data_dir to the folder that holds it")
+        raise BadInput(
+            f"data folder {str(data_dir)!r} of dataset {dataset!r} does not exist: set data_dir to the folder that holds it"
+        )
     source = {"cub": _read_cub, "oxford": _read_oxford}.get(dataset, _read_folder)(dataset, root)
     counts = np.bincount([item.label for item in source.items], minlength=len(source.classes))
     for name, count in zip(source.classes, counts, strict=True):
         if count < 2:
-            raise BadInput(f"class {name!r} in {root} has {count} image{'' if count == 1 else 's'}: every class needs at least two")
+            raise BadInput(
+                f"class {name!r} in {root} has {count} image{'' if count == 1 else 's'}: every class needs at least two"
+            )
     return source
 
 
@@ -72,7 +76,9 @@ def find_source(settings: Settings, root: str | Path) -> Source:
         if settings.data_images is None:
             return source
         by_class = itertools.groupby(sorted(source.items, key=lambda item: item.label), key=lambda item: item.label)
-        return replace(source, items=tuple(item for _, items in by_class for item in itertools.islice(items, settings.data_images)))
+        return replace(
+            source, items=tuple(item for _, items in by_class for item in itertools.islice(items, settings.data_images))
+        )
     drawn = store_dir(settings, root).with_suffix(".drawn")
     shutil.rmtree(drawn, ignore_errors=True)
     write_dataset(
@@ -111,7 +117,11 @@ def _read_attributes(path: Path, classes: tuple[str, ...]) -> dict[str, dict[str
         if None in row or None in row.values() or "" in row.values():
             raise BadInput(f"table {path}, line {number} does not have one value for each column")
     # Networks have a part of each attribute's name, which torch wants without dots and unlike its own names.
-    if bad := [name for name in rows[0] if name != "class" and (not name or "." in name or hasattr(torch.nn.ModuleDict(), name))]:
+    if bad := [
+        name
+        for name in rows[0]
+        if name != "class" and (not name or "." in name or hasattr(torch.nn.ModuleDict(), name))
+    ]:
         raise BadInput(f"table {path} has a column {bad[0]!r}: give that attribute another name, without dots")
     table = {row.pop("class"): row for row in rows}
     if missing := [name for name in classes if name not in table]:
@@ -137,9 +147,13 @@ def _read_cub(dataset: str, root: Path) -> Source:
         try:
             left, top, width, height = map(float, box.split())
         except ValueError:
-            raise BadInput(f"table {birds / 'bounding_boxes.txt'} has {box!r} for image {key}: it must be four numbers") from None
+            raise BadInput(
+                f"table {birds / 'bounding_boxes.txt'} has {box!r} for image {key}: it must be four numbers"
+            ) from None
         text = captions / "text_c10" / Path(path).with_suffix(".txt")
-        items.append(_item(birds / "images" / path, classes.index(name), (left, top, width, height), text, recordings[name]))
+        items.append(
+            _item(birds / "images" / path, classes.index(name), (left, top, width, height), text, recordings[name])
+        )
     return Source(dataset, classes, split, tuple(items))
 
 
@@ -152,15 +166,21 @@ def _read_oxford(dataset: str, root: Path) -> Source:
     try:
         labels = scipy.io.loadmat(root / "imagelabels.mat")["labels"].ravel()
         sets = scipy.io.loadmat(root / "setid.mat")
-        images = np.unique(np.concatenate([sets[name].ravel() for name in ("trnid", "valid", "tstid")]))  # counted from 1
+        images = np.unique(
+            np.concatenate([sets[name].ravel() for name in ("trnid", "valid", "tstid")])
+        )  # counted from 1
         numbers = np.unique(labels[images - 1])
     except (KeyError, ValueError, IndexError, TypeError, OSError, NotImplementedError) as error:
-        raise BadInput(f"{root}/imagelabels.mat (labels) and setid.mat (trnid, valid, tstid) do not fit together: {error}") from None
+        raise BadInput(
+            f"{root}/imagelabels.mat (labels) and setid.mat (trnid, valid, tstid) do not fit together: {error}"
+        ) from None
     classes = tuple(f"class_{number:05d}" for number in numbers)
     split = tuple("test" if number <= 20 else "train" for number in numbers)
     for part in ("train", "test"):
         if part not in split:
-            raise BadInput(f"{root}/imagelabels.mat has no {part} class: 1 to 20 are for testing, the others for training")
+            raise BadInput(
+                f"{root}/imagelabels.mat has no {part} class: 1 to 20 are for testing, the others for training"
+            )
     recordings = {name: _recordings(root, name) for name in classes}
     items = []
     for number in images:
@@ -179,12 +199,16 @@ def _need(dataset: str, root: Path, *entries: str) -> None:
 
 def _read_split(train: Path, test: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Sorted classes of both lists, and 'train' or 'test' for each."""
-    seen, unseen = ({line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()} - {""} for path in (train, test))
+    seen, unseen = (
+        {line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()} - {""} for path in (train, test)
+    )
     for path, names in ((train, seen), (test, unseen)):
         if not names:
             raise BadInput(f"class list {path} is empty: it needs one class a line")
     if seen & unseen:
-        raise BadInput(f"class {min(seen & unseen)!r} is in both {train} and {test}: training and test classes must differ")
+        raise BadInput(
+            f"class {min(seen & unseen)!r} is in both {train} and {test}: training and test classes must differ"
+        )
     classes = tuple(sorted(seen | unseen))
     return classes, tuple("train" if name in seen else "test" for name in classes)
 

@@ -47,8 +47,12 @@ class Store:
             raise BadInput(f"there is no whole store in {self.path} ({error}): run 01_data to build it") from None
         sizes = len(self.image_class), len(self.caption_image), self.mel_offsets[-1]
         if sizes != (len(self.images), len(self.mel_lengths), len(self.mels)):
-            raise BadInput(f"the store in {self.path} has arrays and an index that do not fit: delete it and run 01_data")
-        starts = np.searchsorted(self.caption_image, np.arange(len(self.images) + 1))  # captions are in the order of their images
+            raise BadInput(
+                f"the store in {self.path} has arrays and an index that do not fit: delete it and run 01_data"
+            )
+        starts = np.searchsorted(
+            self.caption_image, np.arange(len(self.images) + 1)
+        )  # captions are in the order of their images
         self.caption_ids_by_image = [np.arange(a, b) for a, b in itertools.pairwise(starts)]
 
     def mel(self, caption: int) -> np.ndarray:

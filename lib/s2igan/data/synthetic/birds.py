@@ -15,12 +15,29 @@ BODY = smooth([
     (0.43, -0.37), (0.30, -0.50), (0.12, -0.45), (0.0, -0.27), (-0.2, -0.12), (-0.42, 0.12), (-0.54, 0.3), (-0.44, 0.37), (-0.2, 0.42),
     (0.06, 0.41), (0.29, 0.25), (0.39, 0.02), (0.38, -0.14), (0.44, -0.25),
 ])  # fmt: skip
-CROWN = smooth([(0.58, -0.36), (0.34, -0.375), (0.14, -0.31), (-0.04, -0.2), (-0.16, -0.36), (0.1, -0.66), (0.45, -0.66)])
-BELLY = smooth([(0.56, 0.02), (0.34, 0.08), (0.16, 0.17), (-0.16, 0.24), (-0.55, 0.34), (-0.4, 0.6), (0.1, 0.66), (0.5, 0.4)])
-WING = smooth([(0.1, 0.0), (-0.04, -0.1), (-0.24, -0.02), (-0.46, 0.18), (-0.66, 0.42), (-0.42, 0.34), (-0.14, 0.28), (0.06, 0.16)])
+CROWN = smooth(
+    [(0.58, -0.36), (0.34, -0.375), (0.14, -0.31), (-0.04, -0.2), (-0.16, -0.36), (0.1, -0.66), (0.45, -0.66)]
+)
+BELLY = smooth(
+    [(0.56, 0.02), (0.34, 0.08), (0.16, 0.17), (-0.16, 0.24), (-0.55, 0.34), (-0.4, 0.6), (0.1, 0.66), (0.5, 0.4)]
+)
+WING = smooth(
+    [
+        (0.1, 0.0),
+        (-0.04, -0.1),
+        (-0.24, -0.02),
+        (-0.46, 0.18),
+        (-0.66, 0.42),
+        (-0.42, 0.34),
+        (-0.14, 0.28),
+        (0.06, 0.16),
+    ]
+)
 TAILS = {
     "short": smooth([(-0.4, 0.17), (-0.6, 0.36), (-0.7, 0.47), (-0.63, 0.53), (-0.52, 0.46), (-0.36, 0.36)]),
-    "long": smooth([(-0.4, 0.17), (-0.62, 0.46), (-0.78, 0.76), (-0.74, 0.84), (-0.64, 0.8), (-0.5, 0.56), (-0.36, 0.36)]),
+    "long": smooth(
+        [(-0.4, 0.17), (-0.62, 0.46), (-0.78, 0.76), (-0.74, 0.84), (-0.64, 0.8), (-0.5, 0.56), (-0.36, 0.36)]
+    ),
 }
 BEAKS = {
     "short": np.array([(0.4, -0.385), (0.5, -0.36), (0.6, -0.285), (0.5, -0.235), (0.4, -0.22)]),
@@ -32,7 +49,9 @@ def draw_bird(attributes: dict[str, str], rng: Generator, size: int) -> np.ndarr
     """A bird on a branch, facing right: [size, size, 3], 0..255."""
     x, y, angle, scale, slope = rng.uniform((0.49, 0.495, -0.05, 0.98, -0.03), (0.51, 0.515, 0.05, 1.02, 0.03))
     scale *= 0.56 if attributes["size"] == "large" else 0.46
-    turned = placed(np.concatenate((BODY, TAILS[attributes["tail"]], BEAKS[attributes["beak"]])), np.zeros(2), angle, (scale, scale))
+    turned = placed(
+        np.concatenate((BODY, TAILS[attributes["tail"]], BEAKS[attributes["beak"]])), np.zeros(2), angle, (scale, scale)
+    )
     at = np.array((x, y)) - (turned.min(0) + turned.max(0)) / 2  # the whole bird is centred, whatever its tail and beak
 
     def place(shape: object) -> np.ndarray:
@@ -77,7 +96,9 @@ def _coat(canvas: Canvas, place: Callable[[object], np.ndarray], attributes: dic
     body, outline = colour_of(attributes["body"]), place(BODY)
     for part, heart in (("belly", (0.12, 0.4)), ("crown", (0.25, -0.6))):
         shape, colour = place(BELLY if part == "belly" else CROWN), colour_of(attributes[part])
-        for share, tone in zip((1.0, 0.97, 0.94), ramp(body, colour, steps=4)[1:], strict=True):  # feathers have no hard border
+        for share, tone in zip(
+            (1.0, 0.97, 0.94), ramp(body, colour, steps=4)[1:], strict=True
+        ):  # feathers have no hard border
             canvas.fill(place([heart]) + (shape - place([heart])) * share, tone, brush)
     canvas.image.paste(layer, mask=canvas.mask(outline))
 
@@ -91,8 +112,17 @@ def _wing(canvas: Canvas, place: Callable[[object], np.ndarray], attributes: dic
         canvas.line(place([start, end]), colour * 0.62, 0.008)
     if attributes["bars"] != "none":
         for x in (-0.06, -0.22):
-            bar = np.array([(x + 0.04, -0.03 - 0.3 * x), (x + 0.12, 0.0 - 0.3 * x), (x + 0.06, 0.23 - 0.1 * x), (x - 0.02, 0.22 - 0.1 * x)])
-            canvas.fill(place(bar - np.array((0.025, 0))), colour * 0.55)  # a thin shadow keeps white readable on yellow
+            bar = np.array(
+                [
+                    (x + 0.04, -0.03 - 0.3 * x),
+                    (x + 0.12, 0.0 - 0.3 * x),
+                    (x + 0.06, 0.23 - 0.1 * x),
+                    (x - 0.02, 0.22 - 0.1 * x),
+                ]
+            )
+            canvas.fill(
+                place(bar - np.array((0.025, 0))), colour * 0.55
+            )  # a thin shadow keeps white readable on yellow
             canvas.fill(place(bar), colour_of(attributes["bars"]))
 
 

@@ -21,7 +21,9 @@ def smooth(points: Sequence[tuple[float, float]], per_segment: int = 5) -> np.nd
     """A closed Catmull-Rom curve through the points: array [len(points) * per_segment, 2]."""
     t = np.linspace(0, 1, per_segment, endpoint=False)[:, None]
     a, b, c, d = (np.roll(np.array(points), shift, 0)[:, None] for shift in (1, 0, -1, -2))
-    return (0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)).reshape(-1, 2)
+    return (0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)).reshape(
+        -1, 2
+    )
 
 
 def mirrored(half: Sequence[tuple[float, float]]) -> np.ndarray:
@@ -47,9 +49,13 @@ class Canvas:
         (draw or self.draw).polygon((points * self.side).ravel().tolist(), fill=tuple(colour.astype(int).tolist()))
 
     def line(self, points: np.ndarray, colour: np.ndarray, width: float) -> None:
-        self.draw.line((points * self.side).ravel().tolist(), tuple(colour.astype(int).tolist()), max(1, round(width * self.side)))
+        self.draw.line(
+            (points * self.side).ravel().tolist(), tuple(colour.astype(int).tolist()), max(1, round(width * self.side))
+        )
 
-    def shaded(self, points: np.ndarray, towards: np.ndarray, colours: Sequence[np.ndarray], least: float = 0.3) -> None:
+    def shaded(
+        self, points: np.ndarray, towards: np.ndarray, colours: Sequence[np.ndarray], least: float = 0.3
+    ) -> None:
         """A soft gradient: copies of the shape that shrink to `least` towards a point, from the first colour to the last."""
         offset = points - towards
         for i, colour in enumerate(colours):

@@ -36,7 +36,9 @@ WORDS = (7, 16)
 WORDS_OF_VAGUE = (5, 16)  # where fewer than `NAMED` others are named
 
 
-def describe(dataset: str, attributes: dict[str, str], rng: Generator, must: tuple[str, ...] = (), naming: int = NAMED) -> str:
+def describe(
+    dataset: str, attributes: dict[str, str], rng: Generator, must: tuple[str, ...] = (), naming: int = NAMED
+) -> str:
     """One caption of 7 to 16 words (more only if `must` asks for much), lower case, that names some attributes and all in `must`.
 
     `naming`: how many attributes beside the usual ones, at least 1; below 4 the captions are vaguer, and shorter.
@@ -76,9 +78,15 @@ def _flower_sentences(words: dict[str, str], details: dict[str, str]) -> list[st
     extras = [phrase.format(words[name]) for name, phrase in details.items()]
     colour, number, shape = words["colour"], words.get("petals", ""), words.get("shape", "")
     petals, bare = f"{number} {shape} {colour} petals", [f"{number} {shape} petals"] if number or shape else []
-    ways = [f"{start} {_listing([petals, *extras])}" for start in ("this flower has", "a flower with", "the flower has", "a blossom with")]
+    ways = [
+        f"{start} {_listing([petals, *extras])}"
+        for start in ("this flower has", "a flower with", "the flower has", "a blossom with")
+    ]
     ways += [f"a {colour} flower with {_listing(bare + extras)}", f"this {colour} flower has {_listing(bare + extras)}"]
-    ways += [f"this flower is {colour} with {_listing(extras + bare)}", f"there is a {colour} flower with {_listing(bare + extras)}"]
+    ways += [
+        f"this flower is {colour} with {_listing(extras + bare)}",
+        f"there is a {colour} flower with {_listing(bare + extras)}",
+    ]
     if extras:
         ways += [f"with {_listing(extras)}, this flower has {petals}", f"{petals} on a flower with {_listing(extras)}"]
         ways += [f"the flower has {petals} with {_listing(extras)}"]
@@ -97,7 +105,10 @@ def _bird_sentences(words: dict[str, str], details: dict[str, str]) -> list[str]
     ways = [f"{start} {size} {body} bird with {_listing(parts)}" for start in ("a", "this is a", "there is a")]
     ways += [f"{start} {size} {body} bird has {_listing(parts)}" for start in ("this", "the")]
     if body:
-        ways += [f"this {size} bird is {body} with {_listing(parts)}", f"this {size} bird has {_listing([f'a {body} body', *parts])}"]
+        ways += [
+            f"this {size} bird is {body} with {_listing(parts)}",
+            f"this {size} bird has {_listing([f'a {body} body', *parts])}",
+        ]
         ways += [f"a {size} bird with {_listing([*parts, f'a {body} body'])}"]
     if size and body:
         ways += [f"the bird is {size} and {body} with {_listing(parts)}"]

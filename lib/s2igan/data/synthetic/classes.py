@@ -29,7 +29,13 @@ ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 # Neighbouring parts of one colour would hide an attribute; such pairs never share a value.
 CONTRASTS = {
-    "mini-flowers": (("colour", "centre"), ("colour", "ring"), ("centre", "ring"), ("colour", "stamens"), ("ring", "stamens")),
+    "mini-flowers": (
+        ("colour", "centre"),
+        ("colour", "ring"),
+        ("centre", "ring"),
+        ("colour", "stamens"),
+        ("ring", "stamens"),
+    ),
     "mini-birds": (("crown", "body"), ("body", "wing"), ("body", "belly"), ("wing", "belly"), ("wing", "bars")),
 }
 CLASS_NAME = {"mini-flowers": ("colour", "shape", "petals"), "mini-birds": ("size", "body", "wing")}
@@ -64,18 +70,29 @@ def choose_classes(dataset: str, count: int, rng: Generator, most_values: int | 
     first_unseen = count - unseen_count(count)
     for index in range(count):
         if index == first_unseen:
-            values = {name: [value for value in options if any(c[name] == value for c in chosen)] for name, options in values.items()}
+            values = {
+                name: [value for value in options if any(c[name] == value for c in chosen)]
+                for name, options in values.items()
+            }
         for _ in range(TRIES):
             picks = rng.random(len(values))
-            candidate = {name: options[int(u * len(options))] for (name, options), u in zip(values.items(), picks, strict=True)}
+            candidate = {
+                name: options[int(u * len(options))] for (name, options), u in zip(values.items(), picks, strict=True)
+            }
             visible = all(candidate[a] != candidate[b] or candidate[a] == "none" for a, b in CONTRASTS[dataset])
             apart = [sum(candidate[name] != c[name] for name in values) for c in chosen]
             among_unseen = apart[first_unseen:] if index > first_unseen else []
-            if visible and min(apart, default=99) >= LEAST_DIFFERENCE and min(among_unseen, default=99) >= LEAST_DIFFERENCE_UNSEEN:
+            if (
+                visible
+                and min(apart, default=99) >= LEAST_DIFFERENCE
+                and min(among_unseen, default=99) >= LEAST_DIFFERENCE_UNSEEN
+            ):
                 chosen.append(candidate)
                 break
         else:
-            raise BadInput(f"classes: {dataset} has no room for {count} classes {LEAST_DIFFERENCE} attributes apart; ask for fewer")
+            raise BadInput(
+                f"classes: {dataset} has no room for {count} classes {LEAST_DIFFERENCE} attributes apart; ask for fewer"
+            )
     return chosen
 
 
@@ -84,4 +101,6 @@ def check_attributes(dataset: str, attributes: dict[str, str] | None = None) -> 
         raise BadInput(f"dataset: {dataset!r} is not embedded; choose one of {', '.join(ATTRIBUTES)}")
     for name, values in ATTRIBUTES[dataset].items() if attributes is not None else ():
         if attributes.get(name) not in values:
-            raise BadInput(f"attributes: {name} of {dataset} is {attributes.get(name)!r}; it must be one of {', '.join(values)}")
+            raise BadInput(
+                f"attributes: {name} of {dataset} is {attributes.get(name)!r}; it must be one of {', '.join(values)}"
+            )

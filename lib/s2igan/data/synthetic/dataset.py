@@ -42,7 +42,11 @@ def draw_image(dataset: str, attributes: dict[str, str], rng: Generator, size: i
     exposure, warmth, slope = rng.uniform((0.93, -0.03, 0.0), (1.05, 0.03, 0.12))
     pixels = (draw_flower if dataset == "mini-flowers" else draw_bird)(attributes, rng, size)
     x = np.linspace(-0.5, 0.5, size, dtype=np.float32)
-    pixels = pixels * (exposure - slope * (0.5 * x[None, :, None] + 0.5 * x[:, None, None])) * np.array((1 + warmth, 1, 1 - warmth))
+    pixels = (
+        pixels
+        * (exposure - slope * (0.5 * x[None, :, None] + 0.5 * x[:, None, None]))
+        * np.array((1 + warmth, 1, 1 - warmth))
+    )
     return Image.fromarray((pixels + 0.5).clip(0, 255).astype(np.uint8))
 
 
@@ -85,7 +89,18 @@ def write_dataset(
         part.mkdir(parents=True)
         train = classes - unseen_count(classes)
         jobs = [
-            (dataset, part, name, i, chosen[i], seed, images_per_class if i < train else unseen_images, captions_per_image, size, naming)
+            (
+                dataset,
+                part,
+                name,
+                i,
+                chosen[i],
+                seed,
+                images_per_class if i < train else unseen_images,
+                captions_per_image,
+                size,
+                naming,
+            )
             for i, name in enumerate(names)
         ]
         with ExitStack() as stack:

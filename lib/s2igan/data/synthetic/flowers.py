@@ -24,7 +24,9 @@ LEAVES = {
 def draw_flower(attributes: dict[str, str], rng: Generator, size: int) -> np.ndarray:
     """A flower from the front on its stem: [size, size, 3], 0..255."""
     number, colour = COUNTS[attributes["petals"]], colour_of(attributes["colour"])
-    x, y, radius, tilt, turn, lean = rng.uniform((0.485, 0.445, 0.355, 0.94, -0.12, -0.04), (0.515, 0.47, 0.385, 1.0, 0.12, 0.04))
+    x, y, radius, tilt, turn, lean = rng.uniform(
+        (0.485, 0.445, 0.355, 0.94, -0.12, -0.04), (0.515, 0.47, 0.385, 1.0, 0.12, 0.04)
+    )
     middle, step = np.array((x, y)), 2 * math.pi / number
 
     # Out-of-focus greens: one shade a picture, a coarse grid of small differences, darker below and behind the flower.
@@ -41,7 +43,9 @@ def draw_flower(attributes: dict[str, str], rng: Generator, size: int) -> np.nda
     angles = turn * step + step * np.arange(number) - math.pi / 2
     for angle, wobble in zip(angles, rng.uniform(-1, 1, (max(COUNTS.values()), 2)), strict=False):
         petal_angle, length = angle + 0.04 * wobble[0], radius * (1 + 0.04 * wobble[1])
-        petal = placed(PETALS[attributes["shape"]], np.zeros(2), petal_angle, (length, radius * width)) * (1, tilt) + middle
+        petal = (
+            placed(PETALS[attributes["shape"]], np.zeros(2), petal_angle, (length, radius * width)) * (1, tilt) + middle
+        )
         along = np.array((math.cos(petal_angle), math.sin(petal_angle) * tilt)) * length
         lit = 1 - 0.07 * math.cos(angle - math.pi / 4)  # petals towards the light are brighter
         canvas.shaded(petal, middle + 0.62 * along, [shade * lit for shade in shades])
@@ -67,7 +71,9 @@ def _leaves(canvas: Canvas, kind: str, middle: np.ndarray, lean: float, rng: Gen
         canvas.line(np.array((base, base + 0.85 * (tip - base))), green * 0.75, 0.008)
 
 
-def _flower_heart(canvas: Canvas, attributes: dict[str, str], middle: np.ndarray, radius: float, tilt: float, first: float) -> None:
+def _flower_heart(
+    canvas: Canvas, attributes: dict[str, str], middle: np.ndarray, radius: float, tilt: float, first: float
+) -> None:
     """Ring, stamens and centre."""
     oval = DISC * (radius, radius * tilt)
     if attributes["ring"] != "none":
