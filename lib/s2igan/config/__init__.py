@@ -1,6 +1,7 @@
 """Settings of the study: every parameter, the systems, the data sets, which stage reads what, and where runs lie."""
 
 from s2igan.config.datasets import DATASETS, DOWNLOADABLE, SYNTHETIC
+from s2igan.config.engines import ENGINE_VOICES
 from s2igan.config.paths import run_dir, slug, store_dir
 from s2igan.config.resolve import from_notebook, from_yaml, resolve
 from s2igan.config.settings import PRESETS, Settings
@@ -17,6 +18,7 @@ __all__ = [
     "DATASETS",
     "DEFAULT_SYSTEMS",
     "DOWNLOADABLE",
+    "ENGINE_VOICES",
     "PAPER_SYSTEMS",
     "PRESETS",
     "RDG_SYSTEMS",

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from s2igan import BadInput
 from s2igan.config.datasets import DATASETS, DOWNLOADABLE, SYNTHETIC
+from s2igan.config.engines import ENGINE_VOICES
 from s2igan.config.settings import PRESETS, Settings
 from s2igan.config.systems import RDG_SYSTEMS, SEN_SYSTEMS
 
@@ -31,8 +32,9 @@ def resolve(parameters: dict[str, Any]) -> Settings:
     preset = _one_of(PRESETS, "preset", parameters.get("preset", Settings.model_fields["preset"].default))
     values = {**PRESETS[preset], **parameters}
     _one_of(DATASETS, "dataset", values.get("dataset", Settings.model_fields["dataset"].default))
+    _one_of(ENGINE_VOICES, "speech engine", values.get("data_engine", Settings.model_fields["data_engine"].default))
     values = {name: _from_text(name, value) for name, value in values.items()}
-    settings = _validated(_with_derived(values, parameters))
+    settings = _validated(_with_derived(values))
     _check_sizes(settings)
     _check_processes(settings)
     _check_study(settings)
@@ -69,7 +71,7 @@ def _from_text(name: str, value: Any) -> Any:
     return value
 
 
-def _with_derived(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _with_derived(values: dict[str, Any]) -> dict[str, Any]:
     """`values` with what follows from others where the user said nothing: the study's name, the data folder, mirroring,
     the voice."""
     dataset = values.get("dataset", Settings.model_fields["dataset"].default)
@@ -79,8 +81,8 @@ def _with_derived(values: dict[str, Any], given: dict[str, Any]) -> dict[str, An
         more["data_dir"] = f"data/{dataset}"
     if values.get("data_flip") is None:
         more["data_flip"] = dataset not in SYNTHETIC
-    if values.get("data_engine") == "tacotron2" and "data_voices" not in given:
-        more["data_voices"] = ("en-us",)  # it has no other
+    if "data_engine" in values and "data_voices" not in values:
+        more["data_voices"] = ENGINE_VOICES[values["data_engine"]]
     return {**values, **more}
 
 

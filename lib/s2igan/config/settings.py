@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from s2igan.config.engines import ENGINE_VOICES
+
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -49,10 +51,8 @@ class Settings(BaseModel):
     data_images: Annotated[int, Field(ge=2)] | None = None
     data_validation: Share = 0.1  # share of the training classes held out; every choice is made on them
     data_captions: Count = 2  # spoken captions used of each image, the first ones in file order
-    data_engine: Literal["espeak", "tacotron2"] = "espeak"  # tacotron2 spoke the authors' captions; it needs a GPU
-    data_voices: Annotated[tuple[str, ...], Field(min_length=1)] = (
-        "en-us", "en-gb", "en-gb-scotland", "en-us+f3", "en-gb+f4",
-    )  # fmt: skip
+    data_engine: str = "espeak"  # what speaks, a row of engines.py: espeak or tacotron2
+    data_voices: Annotated[tuple[str, ...], Field(min_length=1)] = ENGINE_VOICES["espeak"]
     data_words_per_minute: Annotated[int, Field(ge=80, le=450)] = 230
     # White noise in spoken captions, so many dB below the voice.
     data_noise_db: Annotated[float, Field(allow_inf_nan=False)] | None = None

@@ -115,7 +115,7 @@ class Pipeline:
         Raises: BadInput for a text with nothing to speak, and an unknown voice.
         """
         voice = voice or self.settings.data_voices[0]
-        (waveform,) = speak([text], voice, "espeak", self.settings.data_words_per_minute)
+        (waveform,) = speak([text], voice, self.settings.data_engine, self.settings.data_words_per_minute)
         return self.encode(waveform, " ".join(text.split()))
 
     @torch.no_grad()
