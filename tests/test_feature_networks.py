@@ -1,4 +1,4 @@
-"""Image networks: sizes, files, weights that cannot be had."""
+"""Feature networks: sizes, files, weights that cannot be had."""
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from s2igan.evaluation.feature_networks import (
     InceptionV3,
     ProxyNetwork,
     extract,
+    fid_network,
     fold_norms,
     freeze,
     load_network,
@@ -18,7 +19,7 @@ from s2igan.evaluation.feature_networks import (
 )
 
 
-def test_a_saved_stand_in_comes_back_frozen(tmp_path):
+def test_a_saved_proxy_comes_back_frozen(tmp_path):
     torch.manual_seed(0)
     net = freeze(ProxyNetwork(7, {"colour": 3, "size": 2}))
     save_network(net, tmp_path / "net.safetensors")
@@ -102,6 +103,8 @@ def test_fid_features_are_pytorch_fids_own(tmp_path, monkeypatch):
     torch.save({**state, **fc}, tmp_path / "fid.pth")
     net = freeze(FIDInception(str(tmp_path / "fid.pth")))
     monkeypatch.setattr(pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: {**state, **fc})
+    described = [(name, type(part)) for name, part in pytorch_fid.inception.fid_inception_v3().named_modules()]
+    assert [(name, type(part)) for name, part in fid_network().named_modules()] == described
     theirs = pytorch_fid.inception.InceptionV3([3]).eval()
     images = torch.rand(2, 3, 64, 64)
     expected = theirs(images)[0][:, :, 0, 0]

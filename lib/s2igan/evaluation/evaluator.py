@@ -19,25 +19,29 @@ from s2igan.training.devices import pick_device
 
 @dataclass(frozen=True)
 class FeatureNetworks:
-    """The networks that judge images, and their features of the store's real images, centre-cropped, [N, D]."""
+    """The networks that score images, and their features of all real images of the store, centre-cropped, [N, D]."""
 
     retrieval: nn.Module  # whose features rank images by cosine: mAP
-    distance: nn.Module  # whose features FID and KID compare
-    classes: nn.Module | None  # whose `classify` gives the Inception Score its probabilities, and `attributes` what is to be seen
+    fid: nn.Module  # whose features FID and KID compare
+    classifier: (
+        nn.Module | None
+    )  # its `classify` gives the Inception Score its probabilities; `attributes`, what is seen
     real_retrieval: Tensor
-    real_distance: Tensor
+    real_fid: Tensor
 
-    def features(self, images: np.ndarray | Tensor, size: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Features of a batch of images for mAP, for FID and for classes, each network asked once."""
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Images [B, 3, s, s] in [-1, 1] -> features [B, D] for mAP, FID and classes; each network runs once."""
         seen: dict[int, Tensor] = {}
-        for network in (self.retrieval, self.distance, self.classes):
+        for network in (self.retrieval, self.fid, self.classifier):
             if network is not None and id(network) not in seen:
-                seen[id(network)] = extract(network, images, size)
-        return seen[id(self.retrieval)], seen[id(self.distance)], seen.get(id(self.classes))
+                seen[id(network)] = extract(network, images, images.shape[-1])
+        return seen[id(self.retrieval)], seen[id(self.fid)], seen.get(id(self.classifier))
 
 
 def load_feature_networks(settings: Settings, root: str | Path) -> FeatureNetworks:
-    """The judges of a study's data set, from what 01_data (and at preset `paper` 02_classifier) left, on the study's device.
+    """The feature networks of a study's data set, on its device.
+
+    They are what 01_data left, and at preset `paper` 02_classifier.
 
     Raises: BadInput where one of them has not run.
     """
@@ -55,7 +59,10 @@ def load_feature_networks(settings: Settings, root: str | Path) -> FeatureNetwor
 
 
 def probabilities(evaluator: nn.Module, features: Tensor, classes: np.ndarray | None = None) -> Tensor:
-    """Class probabilities [N, C] from the evaluator's features; over `classes` alone where given (IS asks among the test classes)."""
+    """Class probabilities of images from the evaluator's features [N, D]: [N, C], C classes.
+
+    Args: classes: those among which to choose, where given. IS chooses among the test classes.
+    """
     with torch.no_grad():
         logits = evaluator.classify(features.to(evaluator.classify.weight.device)).cpu()
     return (logits if classes is None else logits[:, torch.as_tensor(classes)]).softmax(1)
@@ -63,4 +70,6 @@ def probabilities(evaluator: nn.Module, features: Tensor, classes: np.ndarray | 
 
 def unseen_classes(store: Store, evaluator: nn.Module) -> np.ndarray | None:
     """The unseen classes, where the evaluator knows the data set's classes; None for ImageNet's."""
-    return np.unique(store.image_class[store.image_ids_of("test")]) if evaluator.classify.out_features == len(store.classes) else None
+    if evaluator.classify.out_features != len(store.classes):
+        return None
+    return np.unique(store.image_class[store.image_ids_of("test")])

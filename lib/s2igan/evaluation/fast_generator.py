@@ -1,7 +1,7 @@
-"""A finished generator in the form that draws fastest: the same images from fewer products and fewer passes over memory.
+"""A finished generator in its fastest form: the same images from fewer products and fewer passes over memory.
 
-For evaluation and demonstrations alone: it has no gradients, and the statistics of its BatchNorms are those of the generator it was made
-from. `evaluate.generate` draws with it where images are of 64 pixels or more, and more than a batch.
+For evaluation and demonstrations alone: it has no gradients, and its BatchNorms keep the statistics of the generator
+that it was made from. `evaluation.generate` uses it for images of 64 pixels or more, where they are more than a batch.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ def glu_(x: Tensor) -> Tensor:
 def transposed_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Transposed convolution of stride 2, kernel 4x4, padding 1: [B, n, s, s] -> [B, out, 2s, 2s].
 
-    Plainly: F.conv_transpose2d(x, weight, bias, stride=2, padding=1), weight [n, out, 4, 4]. On small maps there is more weight than image,
-    and one matrix product by weight [n, out * 16], whose 4x4 patches are then summed, is faster.
+    The plain form: F.conv_transpose2d(x, weight, bias, stride=2, padding=1), weight [n, out, 4, 4]. On small
+    maps there is more weight than image, and one matrix product by weight [n, out * 16], whose 4x4 patches are then
+    summed, is faster.
     """
     if weight.dim() == 4:
         return F.conv_transpose2d(x, weight, bias, stride=2, padding=1)
@@ -46,15 +47,20 @@ def transposed_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 class FastGenerator(nn.Module):
     """`rdg.Generator` in eval mode, as constants of one precision.
 
-    Plainly: `generator.eval()(noise, speech, eps)` under `torch.no_grad()`. What differs, all of it exact up to rounding: BatchNorms are
-    folded into the layers before them; kernels of upsampling convolutions (`rdg.upsample_conv`) and the rows of the first layer are put
-    in order once; the condition's part (`rdg.joint_conv`) is added in place; weights are kept in `dtype`.
+    The plain form: `generator.eval()(noise, speech, eps)` under `torch.no_grad()`. What differs, all of it exact up to
+    rounding: BatchNorms are folded into the layers before them; kernels of upsampling convolutions
+    (`rdg.upsample_conv`) and the rows of the first layer are put in order once; the condition's part
+    (`rdg.joint_conv`) is added in place; weights are kept in `dtype`.
     """
 
     def __init__(self, generator: Generator, dtype: torch.dtype = torch.float32) -> None:
         """`generator`: left as it is. `dtype`: float32, or bfloat16 where the device multiplies it natively."""
         super().__init__()
-        self.noise_size, self.condition_size, self.top = generator.noise_size, generator.condition_size, generator.first.top
+        self.noise_size, self.condition_size, self.top = (
+            generator.noise_size,
+            generator.condition_size,
+            generator.first.top,
+        )
         self.dense = [stage.dense for stage in generator.next]
         self.tensors = nn.ParameterDict()
 
@@ -65,7 +71,9 @@ class FastGenerator(nn.Module):
 
         def keep_up(name: str, block: nn.Module, size: int) -> None:
             weight, bias = folded(block.conv.weight, block.norm)
-            kernel = torch.matmul(sums_of_taps(weight.device), weight.permute(0, 2, 3, 1).flatten(1, 2)).unflatten(1, (4, 4))
+            kernel = torch.matmul(sums_of_taps(weight.device), weight.permute(0, 2, 3, 1).flatten(1, 2)).unflatten(
+                1, (4, 4)
+            )
             kernel = kernel.permute(3, 0, 1, 2)  # (n, out, 4, 4)
             keep(f"{name}_weight", kernel.flatten(1) if size < 16 else kernel)
             keep(f"{name}_bias", bias)
@@ -74,7 +82,9 @@ class FastGenerator(nn.Module):
         keep("augment_weight", linear.weight)
         keep("augment_bias", linear.bias)
         # Rows of the first layer by place, then channel: its output is then a channels-last map as it lies.
-        for name, tensor in zip(("weight", "bias"), folded(generator.first.linear.weight, generator.first.norm), strict=True):
+        for name, tensor in zip(
+            ("weight", "bias"), folded(generator.first.linear.weight, generator.first.norm), strict=True
+        ):
             keep(f"first_{name}", tensor.unflatten(0, (2, self.top, 16)).transpose(1, 2).flatten(0, 2))
         for i, block in enumerate(generator.first.ups):
             keep_up(f"first_up{i}", block, 4 * 2**i)
@@ -94,7 +104,9 @@ class FastGenerator(nn.Module):
         keep(f"{name}_joint_weight", on_x)
         for j, block in enumerate(stage.residuals):
             for k, (conv, norm) in enumerate(((0, 1), (3, 4))):
-                for part, tensor in zip(("weight", "bias"), folded(block.layers[conv].weight, block.layers[norm]), strict=True):
+                for part, tensor in zip(
+                    ("weight", "bias"), folded(block.layers[conv].weight, block.layers[norm]), strict=True
+                ):
                     keep(f"{name}_residual{j}_{k}_{part}", tensor)
 
     def _up(self, name: str, x: Tensor) -> Tensor:
@@ -102,7 +114,9 @@ class FastGenerator(nn.Module):
 
     def _stage(self, name: str, condition: Tensor, h: Tensor, dense: bool) -> Tensor:
         t = self.tensors
-        taps = F.linear(condition, t[f"{name}_taps_weight"], t[f"{name}_taps_bias"]).unflatten(1, (9, -1))  # (B, 9, out)
+        taps = F.linear(condition, t[f"{name}_taps_weight"], t[f"{name}_taps_bias"]).unflatten(
+            1, (9, -1)
+        )  # (B, 9, out)
         inside = F.unfold(h.new_ones(1, 1, *h.shape[2:]), 3, padding=1).transpose(1, 2)  # (1, H * W, 9), of 0 and 1
         x = F.conv2d(h, t[f"{name}_joint_weight"], padding=1)
         x.permute(0, 2, 3, 1).flatten(1, 2).baddbmm_(inside.expand(len(h), -1, -1), taps)

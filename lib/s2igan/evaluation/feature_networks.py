@@ -6,12 +6,13 @@ All map images [B, 3, s, s] in [-1, 1] to features [B, feature_size], frozen and
 from __future__ import annotations
 
 import itertools
-import unittest.mock
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pytorch_fid.inception
+import pytorch_fid.inception as fid
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
@@ -27,10 +28,11 @@ from s2igan.data.store import Store, attribute_targets
 
 
 class ProxyNetwork(nn.Module):
-    """Five convolutions for 32-pixel images, in Inception's place at preset `mini` (its figures are never put beside published ones).
+    """Five convolutions for 32-pixel images, in place of Inception at preset `mini`: features [B, 128].
 
-    Trained on classes and, where the data set knows them, on the visible attributes of the classes. `features` are the
-    spatial mean of the last layer, [B, 128], at least 0, as Inception's are.
+    Trained on classes and, where the data set knows them, on the visible attributes of the classes. Features are the
+    spatial mean of the last layer, at least 0, as Inception's are. Metrics made with it are never put beside published
+    ones.
     """
 
     feature_size = 128
@@ -42,108 +44,125 @@ class ProxyNetwork(nn.Module):
             layers += [nn.Conv2d(before, after, 3, stride, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         self.trunk = nn.Sequential(*layers)
         self.classify = nn.Linear(self.feature_size, class_count)
-        self.attributes = nn.ModuleDict({name: nn.Linear(self.feature_size, size) for name, size in attribute_sizes.items()})
+        self.attributes = nn.ModuleDict(
+            {name: nn.Linear(self.feature_size, size) for name, size in attribute_sizes.items()}
+        )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [B, 3, s, s] in [-1, 1] -> features [B, 128]; other sizes than 32 are resized, since the filters know that scale."""
-        if images.shape[-1] != 32:  # in fp32: there is no such resizing in bf16 on a CPU
-            images = F.interpolate(images.float(), size=(32, 32), mode="bilinear", align_corners=False, antialias=images.shape[-1] > 32)
+        """Images [B, 3, s, s] in [-1, 1] -> features [B, 128]; resized to the 32 pixels that the filters know."""
+        if (size := images.shape[-1]) != 32:  # in fp32: there is no such resizing in bf16 on a CPU
+            images = F.interpolate(images.float(), (32, 32), mode="bilinear", align_corners=False, antialias=size > 32)
         return self.trunk(images).mean((2, 3))
 
 
+def to_299(images: Tensor) -> Tensor:
+    """Images [B, 3, s, s] at the 299x299 pixels that Inception was trained on: bilinear, align_corners False."""
+    if images.shape[-1] == 299:
+        return images
+    return F.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
+
+
 class InceptionV3(nn.Module):
-    """Inception-v3 to its last pooling (Mixed_7c, mean over 8x8), the image network of the paper: features [B, 2048]."""
+    """Inception-v3 to its last pooling (Mixed_7c, mean over 8x8), the paper's image network: features [B, 2048]."""
 
     feature_size = 2048
 
     def __init__(self, weights: str | None) -> None:
-        """`weights`: 'imagenet' (torchvision's IMAGENET1K_V1, downloaded once), a path to that file, or 'random' for a dry run.
+        """An untrained network, or one with ImageNet's weights.
 
+        Args: weights: 'imagenet' (torchvision's IMAGENET1K_V1, downloaded once), a path to that file, or 'random' for a
+            dry run.
         Raises: BadInput when the weights cannot be had.
         """
         super().__init__()
-        if weights == "random":
-            warnings.warn("Inception-v3 has random weights: every figure made with it is meaningless", stacklevel=2)
         # transform_input would undo an ImageNet normalisation that our inputs, already in [-1, 1], never had.
         self.net = inception_v3(weights=None, aux_logits=True, transform_input=False, init_weights=False)
-        if weights != "random":
-            self.net.load_state_dict(_imagenet_weights(weights))
+        if weights == "random":
+            warnings.warn("Inception-v3 has random weights: every metric made with it is meaningless", stacklevel=2)
+        elif weights in (None, "", "imagenet"):
+            source = Inception_V3_Weights.IMAGENET1K_V1
+            fetch = partial(source.get_state_dict, progress=False, check_hash=True)
+            self.net.load_state_dict(_fetched(fetch, source.url, "Inception-v3 weights", "data_backbone_weights"))
+        else:
+            _load_file(self.net, weights, "torchvision's", "data_backbone_weights")
         self.classify = self.net.fc  # ImageNet's 1,000 classes
         self.net.fc = nn.Identity()
         self.net.AuxLogits, self.net.aux_logits = None, False
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [B, 3, s, s] in [-1, 1] -> features [B, 2048]; resized to 299x299, bilinear, align_corners False."""
-        if images.shape[-1] != 299:
-            images = F.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
-        return self.net(images)
+        """Images [B, 3, s, s] in [-1, 1] -> features [B, 2048]."""
+        return self.net(to_299(images))
+
+
+def fid_network() -> nn.Module:
+    """The network of `pytorch_fid.inception.fid_inception_v3` without its weights, which it always downloads.
+
+    It is torchvision's Inception-v3 with the blocks in which TensorFlow's of 2015 differs.
+    """
+    net = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
+    net.Mixed_5b = fid.FIDInceptionA(192, pool_features=32)
+    net.Mixed_5c = fid.FIDInceptionA(256, pool_features=64)
+    net.Mixed_5d = fid.FIDInceptionA(288, pool_features=64)
+    net.Mixed_6b = fid.FIDInceptionC(768, channels_7x7=128)
+    net.Mixed_6c = fid.FIDInceptionC(768, channels_7x7=160)
+    net.Mixed_6d = fid.FIDInceptionC(768, channels_7x7=160)
+    net.Mixed_6e = fid.FIDInceptionC(768, channels_7x7=192)
+    net.Mixed_7b = fid.FIDInceptionE_1(1280)
+    net.Mixed_7c = fid.FIDInceptionE_2(2048)
+    return net
 
 
 class FIDInception(nn.Module):
-    """The Inception of published FIDs to its last pooling: pytorch-fid's network with TensorFlow's weights of 2015, features [B, 2048]."""
+    """The Inception of published FIDs to its last pooling, with TensorFlow's weights of 2015: features [B, 2048]."""
 
     feature_size = 2048
 
-    def __init__(self, weights: str | dict[str, Tensor]) -> None:
-        """`weights`: 'pytorch-fid' (fetched once), a path to that file, or 'random' for a dry run; or the tensors themselves.
+    def __init__(self, weights: str) -> None:
+        """`weights`: 'pytorch-fid' (downloaded once), a path to that file, or 'random' for a dry run.
 
         Raises: BadInput when the weights cannot be had.
         """
         super().__init__()
-        state = _fid_weights(weights) if isinstance(weights, str) else weights
-        with unittest.mock.patch.object(pytorch_fid.inception, "load_state_dict_from_url", lambda *_, **__: state):  # it always loads some
-            self.net = pytorch_fid.inception.fid_inception_v3()
+        self.net = fid_network()
+        if weights == "pytorch-fid":
+            url = fid.FID_WEIGHTS_URL
+            fetch = partial(torch.hub.load_state_dict_from_url, url, progress=False, check_hash=True, weights_only=True)
+            self.net.load_state_dict(_fetched(fetch, url, "the weights of FID's Inception", "data_fid_weights"))
+        elif weights != "random":
+            _load_file(self.net, weights, "pytorch-fid's", "data_fid_weights")
         self.net.fc = nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [B, 3, s, s] in [-1, 1] -> features [B, 2048]; resized to 299x299, bilinear, align_corners False."""
-        if images.shape[-1] != 299:
-            images = F.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
-        return self.net(images)
+        """Images [B, 3, s, s] in [-1, 1] -> features [B, 2048]."""
+        return self.net(to_299(images))
 
 
-def _fid_weights(weights: str) -> dict[str, Tensor]:
-    untrained = inception_v3(weights=None, init_weights=False, aux_logits=False, num_classes=1008)  # its parameters, by the same names
-    if weights == "random":
-        return untrained.state_dict()
-    if weights != "pytorch-fid":
-        return _from_path(weights, "data_fid_weights", untrained, "pytorch-fid's")
-    url = pytorch_fid.inception.FID_WEIGHTS_URL
+def _fetched(fetch: Callable[[], dict[str, Tensor]], url: str, what: str, parameter: str) -> dict[str, Tensor]:
     try:
-        return torch.hub.load_state_dict_from_url(url, progress=False, check_hash=True, weights_only=True)
-    except Exception as error:
-        raise BadInput(f"the weights of FID's Inception could not be fetched ({type(error).__name__}): download {url} "
-                       "and give its path as data_fid_weights") from None  # fmt: skip
+        return fetch()
+    except Exception as error:  # of the network, the disk or the check of the file
+        raise BadInput(
+            f"{what} could not be fetched ({type(error).__name__}): download {url} and give its path as {parameter}"
+        ) from None
 
 
-def _from_path(path: str, parameter: str, like: nn.Module, whose: str) -> dict[str, Tensor]:
-    """The state in a file, if it is that of a network such as `like`."""
+def _load_file(net: nn.Module, path: str, whose: str, parameter: str) -> None:
+    """Loads a file of weights, if they are those of a network such as `net`."""
     if not Path(path).is_file():
         raise BadInput(f"{parameter}: {path} does not exist; expected {whose} Inception-v3 weights file")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        like.load_state_dict(state)
+        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch.load raises five unrelated kinds of error on a damaged file
-        raise BadInput(f"{parameter}: {path} is not {whose} Inception-v3 weights file ({type(error).__name__})") from None
-    return state
-
-
-def _imagenet_weights(weights: str | None) -> dict[str, Tensor]:
-    if weights in (None, "", "imagenet"):
-        try:
-            return Inception_V3_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
-        except Exception as error:
-            url = Inception_V3_Weights.IMAGENET1K_V1.url
-            raise BadInput(f"Inception-v3 weights could not be fetched ({type(error).__name__}): download {url} "
-                           "and give its path as data_backbone_weights") from None  # fmt: skip
-    return _from_path(weights, "data_backbone_weights", inception_v3(weights=None, init_weights=False), "torchvision's")
+        raise BadInput(
+            f"{parameter}: {path} is not {whose} Inception-v3 weights file ({type(error).__name__})"
+        ) from None
 
 
 Network = ProxyNetwork | InceptionV3 | FIDInception
 
 
 def make_proxy(store: Store, seed: int) -> ProxyNetwork:
-    """A fresh proxy for a store's classes and attributes, its weights from `seed`."""
+    """A fresh proxy network for a store's classes and attributes, its weights from `seed`."""
     torch.manual_seed(seed)
     values, _ = attribute_targets(store)
     return ProxyNetwork(len(store.classes), {name: len(v) for name, v in values.items()})
@@ -163,8 +182,11 @@ def freeze(network: nn.Module) -> nn.Module:
 
 
 def fold_norms(network: nn.Module) -> nn.Module:
-    """A frozen network without the BatchNorms that follow a convolution: in eval mode each is a factor and an offset a channel, which
-    the convolution takes in: BN(W x) = (g W) x + b with g = weight / sqrt(var + eps), b = bias - g mean. Exact up to rounding."""
+    """A frozen network without the BatchNorms that follow a convolution. Exact up to rounding.
+
+    In eval mode each is a factor and an offset a channel, which the convolution takes in: BN(W x) = (g W) x + b with
+    g = weight / sqrt(var + eps), b = bias - g mean.
+    """
     for parent in list(network.modules()):
         for (name, conv), (norm_name, norm) in itertools.pairwise(list(parent.named_children())):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
@@ -176,7 +198,11 @@ def fold_norms(network: nn.Module) -> nn.Module:
 def save_network(net: Network, path: str | Path) -> None:
     """Weights of a network as safetensors, whole or not at all."""
     with replacing(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, temporary, {"kind": type(net).__name__})
+        save_file(
+            {name: tensor.contiguous() for name, tensor in net.state_dict().items()},
+            temporary,
+            {"kind": type(net).__name__},
+        )
 
 
 def load_network(path: str | Path) -> Network:
@@ -192,9 +218,13 @@ def load_network(path: str | Path) -> Network:
             net: Network = InceptionV3("random")
         net.classify = nn.Linear(net.feature_size, len(state["classify.weight"]))
     elif kind == "FIDInception":
-        net = FIDInception(_fid_weights("random"))
+        net = FIDInception("random")
     else:
-        heads = {name.split(".")[1]: len(t) for name, t in state.items() if name.startswith("attributes.") and name.endswith("weight")}
+        heads = {
+            name.split(".")[1]: len(t)
+            for name, t in state.items()
+            if name.startswith("attributes.") and name.endswith("weight")
+        }
         net = ProxyNetwork(len(state["classify.weight"]), heads)
     net.load_state_dict(state)
     return fold_norms(freeze(net))
@@ -202,9 +232,11 @@ def load_network(path: str | Path) -> Network:
 
 @torch.no_grad()
 def extract(network: nn.Module, images: np.ndarray | Tensor, size: int, batch: int = 200) -> Tensor:
-    """Features [N, feature_size] of images, computed in batches.
+    """Features of images, computed in batches.
 
-    Args: images: a store's uint8 [N, S, S, 3], centre-cropped to `size` first, or float [N, 3, s, s] in [-1, 1], used as they are.
+    Args: images: a store's uint8 [N, S, S, 3], centre-cropped to `size` first; or float [N, 3, s, s] in [-1, 1], used
+        as they are.
+    Returns: [N, feature_size], on the CPU.
     """
     device = next(network.parameters()).device
     rows = []

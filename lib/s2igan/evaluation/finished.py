@@ -1,7 +1,7 @@
 """Finished runs, opened: the one place that knows which files a run leaves; and what a training starts from.
 
-A run's folder is `results/<study>/<dataset>/<stage>-<system>-seed<k>`; the runs that it builds on lie beside it, its store is
-`data/<study>/<dataset>`.
+A run's folder is `results/<study>/<dataset>/<stage>-<system>-seed<k>`. The runs that it builds on lie beside it, its
+store is `data/<study>/<dataset>`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from s2igan.training.sen import fresh_sen
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run's folder and the settings that it was made with, its own system and seed among them. Nothing is read before it is asked for."""
+    """A run's folder and its settings, its own system and seed among them. Each file is read when it is asked for."""
 
     folder: Path
     settings: Settings
@@ -51,9 +51,11 @@ class FinishedRun:
         return open_store(study.parents[2] / "data" / study.parent.name / study.name)
 
     def beside(self, stage: str, system: str = "") -> FinishedRun:
-        """The run of another stage with the same seed, in the same study: the data run, the SEN that RDG started from."""
+        """The run of another stage with the same seed in the same study, such as the data run, or RDG's SEN."""
         name = run_dir(self.settings, stage, system).name
-        return FinishedRun(self.folder.parent / name, self.settings.model_copy(update={"system": system or self.settings.system}))
+        return FinishedRun(
+            self.folder.parent / name, self.settings.model_copy(update={"system": system or self.settings.system})
+        )
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """The tensors of `<name>.safetensors`. Raises BadInput where the file is missing."""
@@ -90,13 +92,16 @@ class FinishedRun:
         return (kept["speech"] - kept["mean"]) / kept["std"] if self.settings.rdg_standardise else kept["speech"]
 
     def caption_encoder(self) -> Callable[[list[str], list[Tensor]], Tensor]:
-        """What embeds new captions for the generator of an RDG run: (N texts, their log-mels [T_i, 40]) -> [N, speech_size].
+        """What embeds new captions for the generator of an RDG run.
 
+        Returns: a function (N texts, their log-mels [T_i, 40]) -> [N, speech_size].
         The text baseline reads the texts, every other system encodes the log-mels.
         """
         if self.sen_system is None:
             net = fresh_sen(self.settings, self.store, self.network("backbone"))
-            encoder = JointSpeechEncoder(net.caption_encoder, net.image_encoder.linear.out_features, self.settings.rdg_standardise)
+            encoder = JointSpeechEncoder(
+                net.caption_encoder, net.image_encoder.linear.out_features, self.settings.rdg_standardise
+            )
             encoder.load_state_dict(self.tensors("speech_encoder"))
             mean, std = 0.0, 1.0  # its own BatchNorm standardises
         else:
@@ -111,7 +116,11 @@ class FinishedRun:
             rows = []
             for start in range(0, len(texts), batch):
                 part = slice(start, start + batch)
-                given = characters(texts[part]) if isinstance(encoder, TextEncoder) else pad_mels([mel.numpy() for mel in mels[part]])
+                given = (
+                    characters(texts[part])
+                    if isinstance(encoder, TextEncoder)
+                    else pad_mels([mel.numpy() for mel in mels[part]])
+                )
                 rows.append(encoder(*given))
             return (torch.cat(rows) - mean) / std
 
@@ -131,7 +140,10 @@ def open_run(folder: str | Path) -> FinishedRun:
 
 
 def load_sen(settings: Settings, store: Store, backbone: nn.Module, path: str | Path) -> SEN:
-    """A trained SEN in eval mode from its run's weights.safetensors. Raises BadInput when that is missing or from other settings."""
+    """A trained SEN in eval mode from its run's weights.safetensors.
+
+    Raises: BadInput when the file is missing or from other settings.
+    """
     if not Path(path).is_file():
         raise BadInput(f"{path} does not exist: run 02_sen (or 02_text_encoder) with this system and seed first")
     net = fresh_sen(settings, store, backbone)
@@ -140,8 +152,11 @@ def load_sen(settings: Settings, store: Store, backbone: nn.Module, path: str | 
 
 
 def sen_inputs(settings: Settings, root: str | Path) -> tuple[Store, nn.Module, Tensor, str]:
-    """What `train_sen` learns from, as 01_data left it: the store, the frozen backbone, its features of all images [N, feature_size], and
-    the fingerprint of it all. Raises BadInput when 01_data has not run."""
+    """What `train_sen` learns from, as 01_data left it.
+
+    Returns: the store; the frozen backbone; its features of all images, [N, feature_size]; the fingerprint of it all.
+    Raises: BadInput when 01_data has not run.
+    """
     run = FinishedRun(run_dir(settings, "data", root=root), settings)
     store, backbone = run.store, run.network("backbone")
     features = run.tensors("features")["backbone"]
@@ -151,8 +166,8 @@ def sen_inputs(settings: Settings, root: str | Path) -> tuple[Store, nn.Module, 
 def rdg_inputs(settings: Settings, root: str | Path) -> tuple[Store, SEN, Tensor | None, str]:
     """What `train_rdg` learns from, as the stages before left it.
 
-    Returns: the store; SEN, finished, or fresh where its speech encoder learns here; the embeddings of all captions as the generator should
-        see them, [M, D], None where the encoder learns here; the fingerprint of it all.
+    Returns: the store; SEN, finished, or fresh where its speech encoder learns here; the embeddings of all captions as
+        the generator takes them, [M, D], None where the encoder learns here; the fingerprint of it all.
     Raises: BadInput when a stage before has not run, or ran with other settings.
     """
     run = FinishedRun(run_dir(settings, "rdg", root=root), settings)

@@ -14,18 +14,25 @@ from s2igan.rdg import Generator
 
 @torch.no_grad()
 def generate(
-    generator: Generator, speech: Tensor, seed: int = 0, batch: int = 200, all_scales: bool = False, same_noise: bool = False
+    generator: Generator,
+    speech: Tensor,
+    seed: int = 0,
+    batch: int = 200,
+    all_scales: bool = False,
+    same_noise: bool = False,
 ) -> Iterator[np.ndarray | list[np.ndarray]]:
-    """Images for speech embeddings [N, speech_size], a batch at a time: uint8 [b, s, s, 3], or a list of them, small to large.
+    """Images for speech embeddings [N, speech_size], a batch at a time: uint8 [b, s, s, 3].
 
-    Noise follows from `seed` and the row alone, so that two generators given the same rows draw from the same noise. `same_noise`: one
-    noise for all rows, so that they differ in what was said alone.
+    Args:
+        seed: the noise of a row follows from it and the row's place alone, so two generators get the same noise.
+        all_scales: yields a list of such arrays, the images of all stages, small to large.
+        same_noise: one noise for all rows, so that they differ in their embeddings alone.
     """
     generator.eval()
     device = next(generator.parameters()).device
-    # Folding pays from 64 pixels on, where many images share it; 32 pixels it draws no faster (benchmarks/README.md).
+    # Folding pays from 64 pixels on, where many images share it; at 32 pixels it is no faster (benchmarks/README.md).
     size = 4 * 2 ** (len(generator.first.ups) + len(generator.next))
-    draw = FastGenerator(generator) if size >= 64 and len(speech) > batch else generator
+    network = FastGenerator(generator) if size >= 64 and len(speech) > batch else generator
     random = torch.Generator().manual_seed(seed)
     noise = torch.randn(len(speech), generator.noise_size, generator=random)
     eps = torch.randn(len(speech), generator.condition_size, generator=random)
@@ -33,11 +40,11 @@ def generate(
         noise, eps = noise[:1].expand_as(noise), eps[:1].expand_as(eps)
     for start in range(0, len(speech), batch):
         rows = slice(start, start + batch)
-        images, _, _ = draw(noise[rows].to(device), speech[rows].to(device), eps[rows].to(device))
-        pixels = [to_uint8(image) for image in images]
-        yield pixels if all_scales else pixels[-1]
+        images, _, _ = network(noise[rows].to(device), speech[rows].to(device), eps[rows].to(device))
+        yield [to_uint8(image) for image in images] if all_scales else to_uint8(images[-1])
 
 
 def to_uint8(images: Tensor) -> np.ndarray:
-    """Images [B, 3, s, s] in [-1, 1] -> pixels [B, s, s, 3], uint8, as a picture file would hold them."""
-    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    """Images [B, 3, s, s] in [-1, 1] -> pixels [B, s, s, 3], uint8, as an image file holds them."""
+    pixels = images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).cpu().numpy()

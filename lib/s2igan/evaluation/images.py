@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,89 +25,129 @@ from s2igan.evaluation.generate import generate
 from s2igan.metrics import frechet_distance, inception_score, kernel_distance, mean_average_precision
 from s2igan.rdg import Generator
 
+Pair = tuple[Any, Any]  # of the scored images, and of the real ones
+
 
 def image_scores(
-    retrieval: tuple[Tensor, Tensor], labels: tuple[np.ndarray, np.ndarray], distance: tuple[Tensor, Tensor], p: Tensor | None, splits: int,
-    suffix: str = "",
-) -> list[dict]:  # fmt: skip
-    """mAP (percent; real images ask, the others answer), FID, KID and IS of images against real ones.
+    retrieval: Pair, labels: Pair, fid: Pair, p: Tensor | None, splits: int, suffix: str = "", kid: bool = True
+) -> list[dict[str, Any]]:
+    """mAP (percent), FID, KID and IS of N images against M real ones. In mAP the real images are the queries.
 
     Args:
-        retrieval, labels, distance: features for mAP, classes, and features for FID, each of the images judged, [N, D] or [N], and of the
-            real test images, [M, D] or [M].
-        p: class probabilities of the images judged, [N, C]; None leaves IS out. suffix: added to each metric's name.
+        retrieval: features for mAP of the scored and of the real images, [N, D] and [M, D].
+        labels: their classes, [N] and [M].
+        fid: their features for FID and KID, [N, D'] and [M, D'].
+        p: class probabilities of the scored images, [N, C]; None leaves IS out.
+        splits: of the Inception Score.
+        suffix: added to each metric's name. kid: False leaves KID out.
+    Returns: rows {metric, value, n, split}.
     """
-    (found, real), (found_labels, real_labels) = retrieval, labels
+    (scored, real), (scored_labels, real_labels) = retrieval, labels
     values = {
-        "mAP": 100 * mean_average_precision(real, real_labels, found, found_labels),
-        "FID": frechet_distance(*distance),
-        "KID": kernel_distance(*distance),
+        "mAP": 100 * mean_average_precision(real, real_labels, scored, scored_labels),
+        "FID": frechet_distance(*fid),
     }
+    if kid:
+        values["KID"] = kernel_distance(*fid)
     if p is not None:
-        # The scores' splits are runs of rows: shuffled, or each would hold the few classes that stand together in the files.
-        values["IS"], values["IS_std"] = inception_score(p[np.random.default_rng(0).permutation(len(p))], min(splits, len(p)))
-    return [{"metric": name + suffix, "value": value, "n": len(found), "split": "test"} for name, value in values.items()]
+        # IS's splits are runs of rows: shuffled, or each would hold the few classes that stand together in the files.
+        order = np.random.default_rng(0).permutation(len(p))
+        values["IS"], values["IS_std"] = inception_score(p[order], min(splits, len(p)))
+    return [
+        {"metric": name + suffix, "value": value, "n": len(scored), "split": "test"} for name, value in values.items()
+    ]
 
 
 def validation_callback(
-    store: Store, judges: FeatureNetworks, settings: Settings, folder: Path
+    store: Store, networks: FeatureNetworks, settings: Settings, folder: Path
 ) -> Callable[[Generator, Tensor, int], dict[str, float]]:
-    """What `train_rdg` calls now and then: mAP, FID on the validation classes; `snapshots/step-<n>.png`, eight images from one noise."""
-    captions = store.caption_ids_of("val")
-    if len(captions) == 0:
-        return lambda generator, speech, step: {}
-    shown = captions[np.linspace(0, len(captions) - 1, 8).astype(int)]
-    judges = replace(judges, classes=None)  # the unseen classes' scores and attributes are for the end
+    """What `train_rdg` calls every so many steps with the generator, the speech embeddings [M, D] and the step.
 
-    def watch(generator: Generator, speech: Tensor, step: int) -> dict[str, float]:
-        values = {row["metric"]: row["value"] for row in evaluate_rdg(generator, store, speech, judges, settings, "val")}
+    It gives mAP and FID on the validation classes, and writes `snapshots/step-<n>.png`: eight images, with the
+    same noise at every step. Without validation classes it does nothing.
+    """
+    caption_ids = store.caption_ids_of("val")
+    if len(caption_ids) == 0:
+        return lambda generator, speech, step: {}
+    shown = caption_ids[np.linspace(0, len(caption_ids) - 1, 8).astype(int)]
+    networks = replace(networks, classifier=None)  # IS and attributes are of the unseen classes
+
+    def validate(generator: Generator, speech: Tensor, step: int) -> dict[str, float]:
+        rows = evaluate_rdg(generator, store, speech, networks, settings, "val", kid=False)
+        values = {row["metric"]: row["value"] for row in rows}
         strip = np.concatenate(list(next(generate(generator, speech[shown], seed=0))), axis=1)
         with replacing(folder / "snapshots" / f"step-{step:07d}.png") as temporary:
             Image.fromarray(strip).save(temporary)
         return {"val_mAP": values["mAP"], "val_FID": values["FID"]}
 
-    return watch
+    return validate
 
 
 def evaluate_rdg(
-    generator: Generator, store: Store, speech: Tensor, judges: FeatureNetworks, settings: Settings, split: str = "test"
-) -> list[dict]:
-    """One image for every caption of every image of `split`, judged against that split's real images.
-
-    `mAP released`, at preset `paper` and of the test classes: as the released code, which shows Inception-v3 the real images in [-1, 1] and
-    the generated ones in [0, 1]. `mAP` shows it both alike.
+    generator: Generator,
+    store: Store,
+    speech: Tensor,
+    networks: FeatureNetworks,
+    settings: Settings,
+    split: str = "test",
+    kid: bool = True,
+) -> list[dict[str, Any]]:
+    """One image for every caption of every image of `split`, against that split's real images.
 
     Args:
-        speech: embeddings of all captions, as the generator was trained on them, [M, speech_size].
-        judges: the networks that judge. Images stream past them: none is kept, in memory or as a file.
-    Returns: mAP (percent), FID, KID, IS, IS_std. For each visible attribute, in percent: `attribute`, in how many images the evaluator
-        sees the class's value; on the embedded sets also `asked`, the same among the captions that name that attribute.
+        speech: embeddings of all captions as the generator was trained on them, [M, speech_size].
+        networks: what scores the images. Only features are kept of the images, batch by batch.
+        kid: False leaves KID out.
+    Returns: rows {metric, value, n, split}: mAP (percent), FID, KID, IS, IS_std, and what `attribute_rows` gives.
+        At preset `paper`, of the test classes, `mAP released` too: as the released code, which shows Inception-v3 the
+        real images in [-1, 1] and the generated ones in [0, 1]. `mAP` shows it both alike.
     """
-    captions, images = store.caption_ids_of(split), store.image_ids_of(split)
-    released = split == "test" and judges.retrieval is not judges.distance
-    made, darker = [], []
-    for pixels in generate(generator, speech[captions], settings.seed, settings.eval_batch):
-        made.append(judges.features(pixels, settings.data_image_size))
+    caption_ids, image_ids = store.caption_ids_of(split), store.image_ids_of(split)
+    released = split == "test" and networks.retrieval is not networks.fid
+    device = next(networks.retrieval.parameters()).device
+    features, darker = [], []
+    for pixels in generate(generator, speech[caption_ids], settings.seed, settings.eval_batch):
+        images = centre_crop(pixels, settings.data_image_size).to(device)  # (b, 3, s, s) in [-1, 1]
+        features.append(networks.features(images))
         if released:
-            darker.append(extract(judges.retrieval, (centre_crop(pixels, settings.data_image_size) + 1) / 2, settings.data_image_size))
-    found, others = (torch.cat([features[k] for features in made]) for k in (0, 1))
-    seen = None if judges.classes is None else torch.cat([features[2] for features in made])
-    classes = unseen_classes(store, judges.classes) if split == "test" and seen is not None else None
-    p = None if seen is None else probabilities(judges.classes, seen, classes)
-    labels = store.image_class[store.caption_image[captions]]
+            darker.append(extract(networks.retrieval, (images + 1) / 2, settings.data_image_size))
+    for_retrieval, for_fid = (torch.cat([of_batch[k] for of_batch in features]) for k in (0, 1))
+    seen, p = None, None
+    if networks.classifier is not None:
+        seen = torch.cat([of_batch[2] for of_batch in features])
+        p = probabilities(
+            networks.classifier, seen, unseen_classes(store, networks.classifier) if split == "test" else None
+        )
+    labels, real_labels = store.image_class[store.caption_image[caption_ids]], store.image_class[image_ids]
+    real, real_for_fid = networks.real_retrieval[image_ids], networks.real_fid[image_ids]
     rows = image_scores(
-        (found, judges.real_retrieval[images]), (labels, store.image_class[images]), (others, judges.real_distance[images]), p,
-        settings.eval_splits,
-    )  # fmt: skip
+        (for_retrieval, real), (labels, real_labels), (for_fid, real_for_fid), p, settings.eval_splits, kid=kid
+    )
     if released:
-        value = mean_average_precision(judges.real_retrieval[images], store.image_class[images], torch.cat(darker), labels)
-        rows.append({"metric": "mAP released", "value": 100 * value, "n": len(labels), "split": split})
+        value = 100 * mean_average_precision(real, real_labels, torch.cat(darker), labels)
+        rows.append({"metric": "mAP released", "value": value, "n": len(labels)})
+    if seen is not None:
+        rows += attribute_rows(store, attributes_seen(networks.classifier, seen), caption_ids)
+    return [{**row, "split": split} for row in rows]
+
+
+def attribute_rows(store: Store, seen: dict[str, np.ndarray], caption_ids: np.ndarray) -> list[dict[str, Any]]:
+    """How often the evaluator sees the class's value of each visible attribute, in percent of the images of N captions.
+
+    Args: seen: the number of the value seen in each image, {attribute: [N]}. caption_ids: [N].
+    Returns: `attribute <name>`, of all images; on the synthetic sets also `asked <name>`, of those whose caption names
+        it.
+    """
     _, targets = attribute_targets(store)
-    named = [named_attributes(store.dataset, store.caption_text[i]) for i in captions] if store.dataset in ATTRIBUTES else []
-    for name, value in attributes_seen(judges.classes, seen).items():
+    labels = store.image_class[store.caption_image[caption_ids]]
+    named = []
+    if store.dataset in ATTRIBUTES:
+        named = [named_attributes(store.dataset, store.caption_text[i]) for i in caption_ids]
+    rows = []
+    for name, value in seen.items():
         right = value == targets[name][labels]
         rows.append({"metric": f"attribute {name}", "value": 100 * float(right.mean()), "n": len(labels)})
         asked = np.array([name in names for names in named], bool)
         if asked.any():
             rows.append({"metric": f"asked {name}", "value": 100 * float(right[asked].mean()), "n": int(asked.sum())})
-    return [{**row, "split": split} for row in rows]
+    return rows

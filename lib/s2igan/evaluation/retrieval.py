@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from s2igan.data.store import Store
 from s2igan.sen import SEN
-from s2igan.training.sen import retrieval_map, validation_map
+from s2igan.training.sen import retrieval_map
 
 
-def evaluate_sen(net: SEN, store: Store, features: Tensor, speech: Tensor) -> list[dict]:
-    """Retrieval on the unseen test classes: every utterance asks (ours), and the first one of each class (released protocol), with chance.
+def evaluate_sen(net: SEN, store: Store, features: Tensor, speech: Tensor) -> list[dict[str, Any]]:
+    """Retrieval of the real images of the unseen test classes, in percent.
 
-    Args: features: backbone features of all images [N, feature_size]; speech: embeddings of all captions [M, D].
+    Args:
+        features: the backbone's features of all images, [N, feature_size].
+        speech: embeddings of all captions, [M, D].
+    Returns: rows {metric, value, n, split}: `mAP`, where every caption is a query (ours); `mAP released`, where the
+        first caption of each class is (released code); `mAP chance`, as `mAP` with shuffled labels; `mAP val`, as `mAP`
+        on the validation classes, where there are any.
     """
-    images, captions = store.image_ids_of("test"), store.caption_ids_of("test")
-    with torch.no_grad():
-        v = net.image_encoder.project(features[images])
-    image_labels, labels = store.image_class[images], store.image_class[store.caption_image[captions]]
+
+    def in_split(split: str) -> tuple[Tensor, np.ndarray, Tensor, np.ndarray]:
+        image_ids, caption_ids = store.image_ids_of(split), store.caption_ids_of(split)
+        with torch.no_grad():
+            v = net.image_encoder.project(features[image_ids])
+        return speech[caption_ids], store.image_class[store.caption_image[caption_ids]], v, store.image_class[image_ids]
+
+    a, labels, v, image_labels = in_split("test")
     first = np.sort(np.unique(labels, return_index=True)[1])
     shuffled = np.random.default_rng(0).permutation(image_labels)
-    a = speech[captions]
-    validation = validation_map(net, store, features, torch.device("cpu"))
-    return [
-        {"metric": "mAP", "value": retrieval_map(a, labels, v, image_labels), "n": len(captions), "split": "test"},
-        {"metric": "mAP released", "value": retrieval_map(a[first], labels[first], v, image_labels), "n": len(first), "split": "test"},
-        {"metric": "mAP chance", "value": retrieval_map(a, labels, v, shuffled), "n": len(captions), "split": "test"},
-        *([{"metric": "mAP val", "value": validation, "n": asked, "split": "val"}] if (asked := len(store.caption_ids_of("val"))) else []),
-    ]
+    values = {
+        "mAP": (retrieval_map(a, labels, v, image_labels), len(a)),
+        "mAP released": (retrieval_map(a[first], labels[first], v, image_labels), len(first)),
+        "mAP chance": (retrieval_map(a, labels, v, shuffled), len(a)),
+    }
+    rows = [{"metric": name, "value": value, "n": n, "split": "test"} for name, (value, n) in values.items()]
+    if n := len(store.caption_ids_of("val")):
+        rows.append({"metric": "mAP val", "value": retrieval_map(*in_split("val")), "n": n, "split": "val"})
+    return rows
