@@ -57,18 +57,23 @@ def log_mel(waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
     bins lie where they belong (README, "What differs from the authors' code").
     Raises BadInput for audio that is empty, not finite, silent, or shorter than the 16 frames (150 ms) that the encoder needs.
     """
-    samples = at_22050(waveform, sample_rate, "the audio").numpy().astype(np.float64)
-    # One sample more on the right than on the left: the last frame is centred on sample 220 * floor(n / 220), which is n itself
-    # where 220 divides n.
-    padded = np.pad(samples, (N_FFT // 2, N_FFT // 2 + 1), mode="reflect")
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]  # (T, 551)
+    samples = at_22050(waveform, sample_rate, "the audio").numpy()
+    # One sample more on the right than on the left: the last frame is
+    # centred on sample 220 * floor(n / 220), which is n where 220 divides n.
+    ends = (N_FFT // 2, N_FFT // 2 + 1)
+    padded = np.pad(samples.astype(np.float64), ends, mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP]
     bands = []
-    # At most 256 at a time, which stay in the cache; with many small parts the threads of `log_mels` would wait for one another.
+    # At most 256 frames at a time, which stay in the cache; with many small
+    # parts the threads of `log_mels` would wait for one another.
     for part in np.array_split(frames, math.ceil(len(frames) / 256)):
-        spectrum = scipy.fft.rfft(part * _hann())  # (256, 276); at this odd length faster than torch.stft
-        bands.append(_mel_bank() @ (spectrum.real**2 + spectrum.imag**2).T)
+        # At this odd length scipy's is faster than torch.stft.
+        spectrum = scipy.fft.rfft(part * _hann())  # (256, 276)
+        power = spectrum.real**2 + spectrum.imag**2
+        bands.append(_mel_bank() @ power.T)
     mel = np.log(np.concatenate(bands, axis=1) + 1e-6)  # (40, T)
-    mel = (mel - mel.mean(1, keepdims=True)) / (mel.std(1, keepdims=True) + 1e-16)
+    mean, std = mel.mean(1, keepdims=True), mel.std(1, keepdims=True)
+    mel = (mel - mean) / (std + 1e-16)
     return torch.from_numpy(mel.T.astype(np.float32, order="C"))
 
 
