@@ -108,6 +108,27 @@ def attention(mel: np.ndarray, weights: np.ndarray, text: str) -> Figure:
     return figure
 
 
+def attention_by_feature(mel: np.ndarray, weights: np.ndarray, title: str = "", count: int = 30) -> Figure:
+    """The `count` features that attend most to a single moment, below the log-mel [T, 40], in the order of these moments.
+
+    Args: weights: attention, for each feature a softmax over time, [T', D].
+    """
+    sharp = np.argsort(-weights.max(0), kind="stable")[:count]
+    sharp = sharp[np.argsort(weights[:, sharp].argmax(0), kind="stable")]
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 4.8), sharex=True, height_ratios=(2, 3))
+    seconds = len(mel) / 100
+    top.imshow(mel.T, origin="lower", aspect="auto", cmap="cividis", extent=(0, seconds, 0, mel.shape[1]))
+    top.set(ylabel="mel band", title=title)
+    # A step of T' is four frames of 10 ms, and sees sixteen.
+    start, end = 0.06, 0.06 + 0.04 * len(weights)
+    bottom.imshow(weights[:, sharp].T, cmap="gray_r", aspect="auto", interpolation="nearest", extent=(start, end, len(sharp), 0))
+    bottom.set(xlabel="seconds", ylabel="feature", xlim=(0, seconds))
+    for axis in (top, bottom):
+        axis.grid(False)
+    figure.tight_layout()
+    return figure
+
+
 def waveform_and_mel(waveform: np.ndarray, mel: np.ndarray, sample_rate: int = 22_050, title: str = "") -> Figure:
     """A waveform [n] above its log-mel [T, 40], time in seconds."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 3.6), sharex=True, height_ratios=(1, 2))
