@@ -41,7 +41,8 @@ def kept_features(gflop: pd.Series) -> float:
 if __name__ == "__main__":
     kept = project_root() / "results" / "reference" / "cost" / "cost.csv"
     table = pd.read_csv(kept)
-    (column,) = (n for n in table if n.startswith("hours") and "(" in n)
+    ends = " (estimated)", " (scaled)"
+    column = next(name for name in table if name.endswith(ends))
     for dataset, rows in table.groupby("dataset", sort=False):
         rows = rows.set_index("stage")
         hours = longest_chain(rows[column] / rows.runs)
