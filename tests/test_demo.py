@@ -21,11 +21,11 @@ from s2igan import BadInput, config, speech
 from s2igan.config import SYNTHETIC, of_stage, resolve, run_dir, store_dir
 from s2igan.data.batches import centre_crop
 from s2igan.data.store import attribute_targets, open_store
-from s2igan.data.synthetic.classes import ATTRIBUTES
+from s2igan.data.synthetic.sets import SETS
 from s2igan.demo import card_metrics, cards, packed_weights, sentences
 from s2igan.demo.load import load
-from s2igan.demo.out_of_distribution import fit_out_of_distribution
 from s2igan.demo.measure import attribute_hits, noise_effect
+from s2igan.demo.out_of_distribution import fit_out_of_distribution
 from s2igan.demo.unseen import distances_to_training
 from s2igan.evaluation.evaluator import FeatureNetworks
 from s2igan.evaluation.feature_networks import ProxyNetwork, extract, freeze, load_network, save_network
@@ -414,5 +414,5 @@ def test_the_panel_encodes_what_its_fields_have(pipeline, monkeypatch):
 
 def test_typed_sentences_name_their_colour():
     assert len(sentences.TYPED) == 50
-    assert {colour for colour, _ in sentences.TYPED} == set(ATTRIBUTES["mini-flowers"]["colour"])
+    assert {colour for colour, _ in sentences.TYPED} == set(SETS["mini-flowers"].attributes["colour"])
     assert all(colour in text.split() for colour, text in sentences.TYPED)

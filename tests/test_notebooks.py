@@ -22,8 +22,8 @@ from s2igan import BadInput, speech
 from s2igan.config import resolve
 from s2igan.data.sources import read_source
 from s2igan.data.store import attribute_targets, open_store
-from s2igan.data.synthetic.classes import ATTRIBUTES
 from s2igan.data.synthetic.dataset import write_dataset
+from s2igan.data.synthetic.sets import SETS
 from s2igan.evaluation.finished import open_run
 from s2igan.reporting.keep import keep_tables
 from s2igan.reporting.one_word import follows, one_word_changed
@@ -143,7 +143,7 @@ def test_the_other_systems_join_the_same_study(toy):
     for name in ("samples", "systems", "words", "snapshots", "tsne", "map", "curves_rdg"):
         assert (tables / f"{name}_mini-flowers.png").stat().st_size > 1000, name
     words = pd.read_csv(tables / "words.csv")
-    assert set(words.attribute) == set(ATTRIBUTES["mini-flowers"]) and words["S2IGAN end-to-end"].between(0, 100).all()
+    assert set(words.attribute) == set(SETS["mini-flowers"].attributes) and words["S2IGAN end-to-end"].between(0, 100).all()
 
 
 def test_networks_that_are_ready_take_the_place_of_training(toy):

@@ -11,13 +11,13 @@ from s2igan import metrics, speech
 from s2igan.data.audio import with_noise
 from s2igan.data.store import Store
 from s2igan.data.synthetic.captions import named_attributes
-from s2igan.data.synthetic.classes import ATTRIBUTES
+from s2igan.data.synthetic.sets import SETS
 
 
 def what_is_named(store: Store) -> pd.Series:
     """1. In what share of the captions of unseen classes is each attribute named? What no sentence says, no image can follow."""
     named = [named_attributes(store.dataset, store.caption_text[i]) for i in store.caption_ids_of("test")]
-    return pd.Series({name: np.mean([name in said for said in named]) for name in ATTRIBUTES[store.dataset]}, name="named")
+    return pd.Series({name: np.mean([name in said for said in named]) for name in SETS[store.dataset].attributes}, name="named")
 
 
 def effect_of_volume(waveform: Tensor) -> tuple[float, float]:

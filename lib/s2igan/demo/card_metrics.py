@@ -116,7 +116,7 @@ def out_of_distribution_rates(pipeline: Pipeline, unseen: Tensor) -> dict[str, t
     false alarms.
     """
     settings = pipeline.settings
-    (other,) = (name for name in SYNTHETIC if name != settings.dataset)
+    other = next(name for name in SYNTHETIC if name != settings.dataset)
     rng = np.random.default_rng(0)
     foreign = [describe(other, attributes, rng) for attributes in choose_classes(other, 100, rng)]
     high = (pipeline.detector.score(unseen) > pipeline.detector.threshold).numpy()

@@ -12,7 +12,7 @@ from s2igan import BadInput
 from s2igan.config import SYNTHETIC
 from s2igan.data.audio import SAMPLE_RATE, read_audio
 from s2igan.data.files import replacing
-from s2igan.data.synthetic.classes import ATTRIBUTES
+from s2igan.data.synthetic.sets import SETS
 from s2igan.demo.out_of_distribution import OutOfDistribution
 from s2igan.demo.pipeline import Pipeline, SpeechInput
 from s2igan.reporting import plots
@@ -35,7 +35,7 @@ def vocabulary(dataset: str) -> str:
     if dataset not in SYNTHETIC:
         return ""
     names = {"shape": "petal shape", "colour": "petal colour", "bars": "wing bars"}
-    lines = [f"  {names.get(name, name)}: {', '.join(values)}" for name, values in ATTRIBUTES[dataset].items()]
+    lines = [f"  {names.get(name, name)}: {', '.join(values)}" for name, values in SETS[dataset].attributes.items()]
     return "\n".join([f"the networks of {dataset} know these words:", *lines])
 
 

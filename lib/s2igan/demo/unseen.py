@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from s2igan.config import Settings
-from s2igan.data.synthetic.classes import CLASS_NAME, choose_classes, unseen_count
+from s2igan.data.synthetic.classes import choose_classes, class_folder, unseen_count
 from s2igan.data.synthetic.dataset import draw_image
 
 
@@ -27,7 +27,7 @@ def draw_unseen(settings: Settings, each: int) -> tuple[np.ndarray, list[str]]:
         for image in range(min(each, settings.data_unseen_images)):
             drawn = draw_image(settings.dataset, attributes, np.random.default_rng([settings.data_seed, k, image, 0]))
             images.append(np.asarray(drawn.resize((side, side), Image.Resampling.BILINEAR)))
-            names.append(f"{k + 1:03d}." + "-".join(attributes[name] for name in CLASS_NAME[settings.dataset]))
+            names.append(class_folder(settings.dataset, k, attributes))
     return np.stack(images), names
 
 

@@ -17,7 +17,7 @@ from s2igan.data.batches import centre_crop
 from s2igan.data.files import replacing
 from s2igan.data.store import Store, attribute_targets
 from s2igan.data.synthetic.captions import named_attributes
-from s2igan.data.synthetic.classes import ATTRIBUTES
+from s2igan.data.synthetic.sets import SETS
 from s2igan.evaluation.attributes import attributes_seen
 from s2igan.evaluation.evaluator import FeatureNetworks, probabilities, unseen_classes
 from s2igan.evaluation.feature_networks import extract
@@ -141,7 +141,7 @@ def attribute_rows(store: Store, seen: dict[str, np.ndarray], caption_ids: np.nd
     _, targets = attribute_targets(store)
     labels = store.image_class[store.caption_image[caption_ids]]
     named = []
-    if store.dataset in ATTRIBUTES:
+    if store.dataset in SETS:
         named = [named_attributes(store.dataset, store.caption_text[i]) for i in caption_ids]
     rows = []
     for name, value in seen.items():

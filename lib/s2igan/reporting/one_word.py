@@ -11,7 +11,7 @@ from s2igan.config import Settings
 from s2igan.data.audio import with_noise
 from s2igan.data.store import Store, attribute_targets
 from s2igan.data.synthetic.captions import describe
-from s2igan.data.synthetic.classes import ATTRIBUTES, CONTRASTS
+from s2igan.data.synthetic.sets import SETS
 from s2igan.data.text_to_speech import speak
 
 
@@ -25,10 +25,10 @@ def one_word_changed(store: Store, settings: Settings, seed: int = 0) -> tuple[p
     known, _ = attribute_targets(store)  # a small set need not hold every value
     for k in np.unique(store.image_class[store.image_ids_of("test")]):
         own = store.attributes[store.classes[k]]
-        for number, (name, values) in enumerate(ATTRIBUTES[store.dataset].items()):
+        for number, (name, values) in enumerate(SETS[store.dataset].attributes.items()):
             for value in (value for value in values if value in known[name]):
                 changed = {**own, name: value}
-                if any(changed[a] == changed[b] != "none" for a, b in CONTRASTS[store.dataset] if name in (a, b)):
+                if any(changed[a] == changed[b] != "none" for a, b in SETS[store.dataset].contrasts if name in (a, b)):
                     continue
                 rng = np.random.default_rng([seed, int(k), number])
                 text = describe(store.dataset, changed, rng, must=(name,), naming=settings.data_naming)

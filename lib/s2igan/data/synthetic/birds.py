@@ -1,4 +1,4 @@
-"""Birds, drawn."""
+"""The synthetic set `mini-birds`: its attributes, sentences and drawing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,67 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
 from s2igan.data.synthetic.canvas import COLOURS, DISC, OVERSAMPLING, Canvas, colour_of, placed, ramp, smooth, tones
+from s2igan.data.synthetic.drawn_set import DrawnSet, listing
+
+ATTRIBUTES = {
+    "crown": ("red", "yellow", "white", "black"),
+    "body": ("red", "yellow", "green", "blue", "purple", "brown"),
+    "wing": ("red", "yellow", "green", "blue", "grey", "black"),
+    "belly": ("orange", "yellow", "white", "black"),
+    "bars": ("none", "white"),
+    "beak": ("short", "long"),
+    "tail": ("short", "long"),
+    "size": ("small", "large"),
+}
+CONTRASTS = (("crown", "body"), ("body", "wing"), ("body", "belly"), ("wing", "belly"), ("wing", "bars"))
+PHRASES = {
+    "crown": (2.0, ("a {} crown", "a {} cap")),
+    "belly": (2.0, ("a {} belly", "a {} breast")),
+    "size": (1.5, ()),
+    "bars": (1.2, ("{} wing bars", "{} wingbars")),
+    "beak": (1.2, ("a {} beak", "a {} bill")),
+    "tail": (1.0, ("a {} tail",)),
+    "wing": (1.0, ("{} wings",)),
+}
+SYNONYMS = {
+    "none": ("no",),
+    "short": ("short", "stubby"),
+    "small": ("small", "little", "tiny"),
+    "large": ("large", "big"),
+}
+_BODIES = "|".join(ATTRIBUTES["body"])
+TELLING = {
+    "crown": r"\b(crown|cap)\b",
+    "body": rf"\b({_BODIES}) (bird|body)\b|\bbird is (\w+ and )?({_BODIES}) with\b",
+    "wing": r"\bwings\b",
+    "belly": r"\b(belly|breast)\b",
+    "bars": r"\bwing ?bars\b",
+    "beak": r"\b(beak|bill)\b",
+    "tail": r"\btail\b",
+    "size": r"\b(small|little|tiny|large|big)\b",
+}
+
+
+def sentences(words: dict[str, str], details: dict[str, str]) -> list[str]:
+    """As `DrawnSet.sentences`."""
+    parts = [phrase.format(words[name]) for name, phrase in details.items()]
+    size, body = words.get("size", ""), words.get("body", "")
+    if not parts:
+        ways = [f"{start} {size} {body} bird" for start in ("this is a", "there is a", "it is a", "here is a")]
+        return [*ways, *([f"the bird is {size} and {body}"] if size and body else [])]
+    ways = [f"{start} {size} {body} bird with {listing(parts)}" for start in ("a", "this is a", "there is a")]
+    ways += [f"{start} {size} {body} bird has {listing(parts)}" for start in ("this", "the")]
+    if body:
+        with_body = f"a {body} body"
+        ways += [f"this {size} bird is {body} with {listing(parts)}"]
+        ways += [f"this {size} bird has {listing([with_body, *parts])}"]
+        ways += [f"a {size} bird with {listing([*parts, with_body])}"]
+    if size and body:
+        ways += [f"the bird is {size} and {body} with {listing(parts)}"]
+    if len(parts) > 1:
+        ways += [f"with {listing(parts[1:])}, this {size} {body} bird has {parts[0]}"]
+    return ways
+
 
 # A bird that faces right: its own units, about one long without tail and beak, y down.
 BODY = smooth([
@@ -45,7 +106,7 @@ BEAKS = {
 }
 
 
-def draw_bird(attributes: dict[str, str], rng: Generator, size: int) -> np.ndarray:
+def draw(attributes: dict[str, str], rng: Generator, size: int) -> np.ndarray:
     """A bird on a branch, facing right: [size, size, 3], 0..255."""
     x, y, angle, scale, slope = rng.uniform((0.49, 0.495, -0.05, 0.98, -0.03), (0.51, 0.515, 0.05, 1.02, 0.03))
     scale *= 0.56 if attributes["size"] == "large" else 0.46
@@ -144,3 +205,16 @@ def _rounded(canvas: Canvas, outline: np.ndarray) -> np.ndarray:
     down, right = np.gradient(bulge)
     shade = (np.asarray(inside, dtype=np.float32) / 255) * (canvas.size / 64) * (1.6 * down + 0.9 * right)
     return canvas.finish() * (1 + shade.clip(-0.35, 0.3))[:, :, None]
+
+
+BIRDS = DrawnSet(
+    attributes=ATTRIBUTES,
+    contrasts=CONTRASTS,
+    class_name=("size", "body", "wing"),
+    usual={"body": 0.95, "wing": 0.9},
+    phrases=PHRASES,
+    synonyms=SYNONYMS,
+    telling=TELLING,
+    sentences=sentences,
+    draw=draw,
+)

@@ -14,7 +14,6 @@ COLOURS = {
     "purple": (134, 62, 186), "blue": (44, 92, 220), "turquoise": (54, 204, 208), "maroon": (122, 16, 44), "green": (76, 156, 58),
     "brown": (132, 82, 46), "grey": (142, 148, 158), "black": (40, 38, 46),
 }  # fmt: skip
-COUNTS = {"four": 4, "five": 5, "eight": 8}
 
 
 def smooth(points: Sequence[tuple[float, float]], per_segment: int = 5) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Flowers, drawn."""
+"""The synthetic set `mini-flowers`: its attributes, sentences and drawing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,64 @@ import math
 import numpy as np
 from numpy.random import Generator
 
-from s2igan.data.synthetic.canvas import COUNTS, DISC, Canvas, colour_of, mirrored, placed, ramp, tones
+from s2igan.data.synthetic.canvas import DISC, Canvas, colour_of, mirrored, placed, ramp, tones
+from s2igan.data.synthetic.drawn_set import DrawnSet, listing
 
+ATTRIBUTES = {
+    "petals": ("four", "five", "eight"),
+    "shape": ("round", "pointed", "narrow"),
+    "colour": ("red", "orange", "yellow", "white", "pink", "purple", "blue", "turquoise", "maroon"),
+    "centre": ("yellow", "white", "green", "black"),
+    "ring": ("none", "white", "red"),
+    "stamens": ("none", "black"),
+    "leaves": ("broad", "slender"),
+}
+CONTRASTS = (("colour", "centre"), ("colour", "ring"), ("centre", "ring"), ("colour", "stamens"), ("ring", "stamens"))
+PHRASES = {
+    "petals": (3.0, ()),
+    "shape": (3.0, ()),
+    "centre": (2.0, ("a {} centre", "a {} middle")),
+    "ring": (1.2, ("a {} ring", "a {} inner ring")),
+    "stamens": (1.2, ("{} stamens",)),
+    "leaves": (1.0, ("{} leaves",)),
+}
+SYNONYMS = {
+    "none": ("no",),
+    "round": ("round", "rounded"),
+    "pointed": ("pointed", "pointy"),
+    "narrow": ("narrow", "thin"),
+    "broad": ("broad", "wide"),
+}
+TELLING = {
+    "petals": r"\b(four|five|eight)\b",
+    "shape": r"\b(round|rounded|pointed|pointy|narrow|thin)\b",
+    "colour": "",  # every sentence names it
+    "centre": r"\b(centre|middle)\b",
+    "ring": r"\bring\b",
+    "stamens": r"\bstamens\b",
+    "leaves": r"\bleaves\b",
+}
+
+
+def sentences(words: dict[str, str], details: dict[str, str]) -> list[str]:
+    """As `DrawnSet.sentences`."""
+    extras = [phrase.format(words[name]) for name, phrase in details.items()]
+    colour, number, shape = words["colour"], words.get("petals", ""), words.get("shape", "")
+    petals, bare = f"{number} {shape} {colour} petals", [f"{number} {shape} petals"] if number or shape else []
+    starts = ("this flower has", "a flower with", "the flower has", "a blossom with")
+    ways = [f"{start} {listing([petals, *extras])}" for start in starts]
+    ways += [f"a {colour} flower with {listing(bare + extras)}", f"this {colour} flower has {listing(bare + extras)}"]
+    ways += [f"this flower is {colour} with {listing(extras + bare)}"]
+    ways += [f"there is a {colour} flower with {listing(bare + extras)}"]
+    if extras:
+        ways += [f"with {listing(extras)}, this flower has {petals}", f"{petals} on a flower with {listing(extras)}"]
+        ways += [f"the flower has {petals} with {listing(extras)}"]
+        if shape:
+            ways += [f"the {number} petals are {shape} and {colour}, with {listing(extras)}"]
+    return ways
+
+
+COUNTS = {"four": 4, "five": 5, "eight": 8}
 # Petals and leaves lie along x from 0 (base) to 1 (tip), with half-width 1 in y.
 PETALS = {
     "round": mirrored([(0, 0.22), (0.3, 0.66), (0.58, 0.98), (0.8, 0.9), (0.95, 0.5), (1.0, 0)]),
@@ -21,7 +77,7 @@ LEAVES = {
 }
 
 
-def draw_flower(attributes: dict[str, str], rng: Generator, size: int) -> np.ndarray:
+def draw(attributes: dict[str, str], rng: Generator, size: int) -> np.ndarray:
     """A flower from the front on its stem: [size, size, 3], 0..255."""
     number, colour = COUNTS[attributes["petals"]], colour_of(attributes["colour"])
     x, y, radius, tilt, turn, lean = rng.uniform(
@@ -89,3 +145,16 @@ def _flower_heart(
     centre = colour_of(attributes["centre"])
     canvas.fill(middle + 0.36 * oval, centre * 0.62)
     canvas.shaded(middle + 0.335 * oval, middle - 0.1 * radius, tones(centre, 0.8, 0.3), least=0.2)
+
+
+FLOWERS = DrawnSet(
+    attributes=ATTRIBUTES,
+    contrasts=CONTRASTS,
+    class_name=("colour", "shape", "petals"),
+    usual={"colour": 1.0},
+    phrases=PHRASES,
+    synonyms=SYNONYMS,
+    telling=TELLING,
+    sentences=sentences,
+    draw=draw,
+)

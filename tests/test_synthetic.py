@@ -1,4 +1,4 @@
-"""The embedded data sets: rules of the classes, sentences, pictures and files. Nothing is downloaded or spoken."""
+"""The synthetic data sets: rules of the classes, sentences, pictures and files. Nothing is downloaded or spoken."""
 
 import csv
 from collections import Counter
@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from s2igan import BadInput
+from s2igan import BadInput, config
+from s2igan.data.sources import read_source
 from s2igan.data.synthetic.canvas import COLOURS
 from s2igan.data.synthetic.captions import describe, named_attributes
-from s2igan.data.synthetic.classes import ATTRIBUTES, choose_classes
+from s2igan.data.synthetic.classes import choose_classes
 from s2igan.data.synthetic.dataset import draw_image, write_dataset
+from s2igan.data.synthetic.drawn_set import DrawnSet, listing
+from s2igan.data.synthetic.sets import SETS
 
-DATASETS = sorted(ATTRIBUTES)
+DATASETS = sorted(SETS)
 SMALL = {"classes": 6, "images_per_class": 2, "unseen_images": 2, "captions_per_image": 2, "progress": lambda line: None}
 
 
@@ -47,7 +50,7 @@ def test_captions_have_a_fair_length_and_vary(dataset: str) -> None:
 def test_one_changed_value_changes_one_word(dataset: str) -> None:
     start = choose_classes(dataset, 5, np.random.default_rng(0))[0]
     for seed in range(20):
-        for name, values in ATTRIBUTES[dataset].items():
+        for name, values in SETS[dataset].attributes.items():
             plain = [describe(dataset, {**start, name: value}, np.random.default_rng(seed), must=(name,)) for value in values]
             assert len(set(plain)) == len(values)  # the value is always said
             # Without articles, which follow the word, the sentences are equal but for one word.
@@ -61,7 +64,7 @@ def test_a_named_attribute_is_one_whose_change_changes_the_caption(dataset: str)
     classes = choose_classes(dataset, 40, np.random.default_rng(0))
     for seed, attributes in enumerate(classes):
         caption = describe(dataset, attributes, np.random.default_rng(seed))
-        for name, values in ATTRIBUTES[dataset].items():
+        for name, values in SETS[dataset].attributes.items():
             other = next(value for value in values if value != attributes[name])
             changed = describe(dataset, {**attributes, name: other}, np.random.default_rng(seed))
             assert (name in named_attributes(dataset, caption)) == (changed != caption), (name, caption)
@@ -77,7 +80,7 @@ def test_vaguer_captions_name_less_and_fewer_values_make_closer_classes(dataset:
         assert all(5 <= len(caption.split()) <= 16 for caption in captions)
     assert counts[1] < counts[4] - 1.5
     close = choose_classes(dataset, 100, np.random.default_rng(0), most_values=3)
-    assert all(len({c[name] for c in close}) <= 3 for name in ATTRIBUTES[dataset])
+    assert all(len({c[name] for c in close}) <= 3 for name in SETS[dataset].attributes)
 
     def nearest(found: list[dict[str, str]]) -> float:
         return float(np.mean([min(sum(a[name] != b[name] for name in a) for b in found if b is not a) for a in found]))
@@ -91,7 +94,7 @@ def test_articles_follow_the_value() -> None:
     assert any(" an orange flower " in sentence for sentence in said) and not any(" a orange " in sentence for sentence in said)
 
 
-@pytest.mark.parametrize("colour", ATTRIBUTES["mini-flowers"]["colour"])
+@pytest.mark.parametrize("colour", SETS["mini-flowers"].attributes["colour"])
 def test_the_petals_have_their_colour(colour: str) -> None:
     plain = {"petals": "five", "shape": "round", "centre": "black", "ring": "none", "stamens": "none", "leaves": "broad"}
     pixels = np.asarray(draw_image("mini-flowers", {**plain, "colour": colour}, np.random.default_rng(0)), dtype=float)
@@ -116,7 +119,7 @@ def test_a_changed_colour_moves_nothing_and_the_object_is_large_with_a_margin(da
     start = choose_classes(dataset, 5, np.random.default_rng(0))[0]
     paint = {name: "blue" for name in change}
     for seed in range(20):
-        for size in ATTRIBUTES[dataset].get("size", ("",)):
+        for size in SETS[dataset].attributes.get("size", ("",)):
             both = (draw_image(dataset, {**start, **new, "size": size}, np.random.default_rng(seed)) for new in (change, paint))
             left, top, right, bottom = ImageChops.difference(*both).getbbox()
             assert min(left, top, 64 - right, 64 - bottom) >= 2
@@ -137,7 +140,7 @@ def test_folder_is_complete_and_the_same_for_any_number_of_workers(dataset: str,
     with open(tmp_path / "one" / "attributes.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["class"] for row in rows] == train + test
-    assert list(rows[0]) == ["class", *ATTRIBUTES[dataset]]
+    assert list(rows[0]) == ["class", *SETS[dataset].attributes]
     pictures = sorted((tmp_path / "one" / "images").rglob("*.png"))
     assert len(pictures) == 12
     for picture in pictures:
@@ -170,3 +173,44 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
         draw_image("mini-flowers", {**flower, "colour": "beige"}, np.random.default_rng(0))
     with pytest.raises(BadInput, match="no attribute 'beak'"):
         describe("mini-flowers", flower, np.random.default_rng(0), must=("beak",))
+
+
+def test_config_has_the_same_sets() -> None:
+    assert set(config.SYNTHETIC) == set(SETS)
+
+
+def test_a_third_set_is_one_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def draw(attributes: dict[str, str], rng: np.random.Generator, size: int) -> np.ndarray:
+        sky, boat = rng.uniform(100, 200), {"red": (200, 0, 0), "blue": (0, 0, 200)}[attributes["hull"]]
+        pixels = np.full((size, size, 3), sky)
+        pixels[size // 2 :, size // 4 : -size // 4] = boat
+        return pixels
+
+    def sentences(words: dict[str, str], details: dict[str, str]) -> list[str]:
+        parts = [phrase.format(words[name]) for name, phrase in details.items()]
+        return [f"a {words['hull']} boat with {listing(parts)}"]
+
+    shapes = ("narrow", "broad", "high", "low", "torn")
+    boats = DrawnSet(
+        attributes={"hull": ("red", "blue"), "sail": shapes, "mast": shapes, "flag": shapes},
+        contrasts=(("sail", "mast"),),
+        class_name=("hull", "sail"),
+        usual={"hull": 1.0},
+        phrases={name: (1.0, (f"a {{}} {name}",)) for name in ("sail", "mast", "flag")},
+        synonyms={"torn": ("torn", "ragged")},
+        telling={"hull": "boat", "sail": "sail", "mast": "mast", "flag": "flag"},
+        sentences=sentences,
+        draw=draw,
+    )
+    monkeypatch.setitem(SETS, "mini-boats", boats)
+    write_dataset("mini-boats", tmp_path / "boats", workers=1, **SMALL)
+    source = read_source("mini-boats", tmp_path / "boats")
+    assert len(source.classes) == 6 and len(source.items) == 12
+    for item in source.items:
+        of_class = source.attributes[source.classes[item.label]]
+        assert of_class["sail"] != of_class["mast"]
+        assert source.classes[item.label].endswith(f".{of_class['hull']}-{of_class['sail']}")
+        assert f" {of_class['hull']} boat " in item.texts[0]
+        assert named_attributes("mini-boats", item.texts[0]) == {"hull", "sail", "mast", "flag"}
+        centre = np.asarray(Image.open(item.path))[48, 32]
+        assert (int(centre[0]) > int(centre[2])) == (of_class["hull"] == "red")
