@@ -1,12 +1,11 @@
-"""When the distinctive loss helps SEN: studies with and without it on data harder in one way each."""
+"""When the distinctive loss helps SEN: studies with and without it on data that are harder in one way each."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from s2igan.data.files import project_root
 from s2igan.workflow import study
 from s2igan.workflow.interrupts import stoppable
 from s2igan.workflow.notebook import run_notebook
-from s2igan.workflow.run_study import is_on, read_words
+from s2igan.workflow.words import as_list, is_on, read_words, with_file
 
-# Where the distinctive loss might help SEN: what `python -m s2igan distinctive` changes of the data, each a study of its own.
+# Where the distinctive loss might help SEN: what each condition changes of the data. Each is a study of its own.
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029")
 MORE_VOICES = ",".join(accent + variant for accent in ACCENTS for variant in ("", "+f1", "+f3", "+m1", "+m5"))
 CONDITIONS: dict[str, dict[str, Any]] = {
@@ -28,6 +27,7 @@ CONDITIONS: dict[str, dict[str, Any]] = {
     "more voices": {"data_voices": MORE_VOICES},
     "noise": {"data_noise_db": 5.0},
 }
+SET_HERE = {"study", "systems", "tables", "dry", *(name for changes in CONDITIONS.values() for name in changes)}
 
 
 def condition_study(condition: str) -> str:
@@ -35,43 +35,65 @@ def condition_study(condition: str) -> str:
     return f"distinctive-{config.slug(condition)}"
 
 
-def run_distinctive(words: list[str]) -> int:
-    """A study of SEN with and without L_d for each of study.CONDITIONS, then the notebook that puts them side by side."""
-    given = read_words(words)
-    if "params" in given:
-        given = {**study.in_plural(config.from_yaml(given.pop("params"))), **given}
-    if own := {"study", "systems", "tables", "dry", *(name for changes in CONDITIONS.values() for name in changes)} & set(given):
-        raise BadInput(f"parameter {sorted(own)[0]!r} is the experiment's own: leave it out")
-    given = {"datasets": study.DEFAULTS_FULL["datasets"], "seeds": study.DEFAULTS_FULL["seeds"], **given}
-    if others := [name for name in study.as_list(given["datasets"]) if name not in config.SYNTHETIC]:
-        raise BadInput(
-            f"dataset {others[0]!r}: its classes and captions cannot be made harder; choose some of {', '.join(config.SYNTHETIC)}"
-        )
+def run_distinctive(words: Iterable[str]) -> int:
+    """Runs a study of SEN with and without L_d for each condition, then the notebook that compares them.
+
+    Returns the exit status. Raises BadInput before anything is run.
+    """
+    given = read_given(words)
     studies = {
         condition: {**given, **changes, "study": condition_study(condition), "systems": "SEN,SEN w/o L_d"}
         for condition, changes in CONDITIONS.items()
     }
-    plans = [study.plan({n: value for n, value in values.items() if n not in ("list", "cores")}) for values in studies.values()]
-    root = project_root()
-    os.chdir(root)
-    folder = root / "results" / "distinctive" / "tables"
-
-    def train() -> int:
-        for condition, values in studies.items():
-            changes = CONDITIONS[condition]
-            print(f"{condition}: {', '.join(f'{name}={value}' for name, value in changes.items()) or 'nothing changed'}", flush=True)
-            words = [f"{name}={','.join(map(str, v)) if isinstance(v, list | tuple) else v}" for name, v in values.items()]
-            if status := subprocess.run([sys.executable, "-m", "s2igan", "study", *words]).returncode:
-                return status
-        return 0
-
-    status = stoppable(train)
+    not_planned = ("list", "cores")
+    plans = [
+        study.plan({name: value for name, value in values.items() if name not in not_planned})
+        for values in studies.values()
+    ]
+    os.chdir(project_root())
+    status = stoppable(lambda: run_conditions(studies))
     if status or is_on(given.get("list", 0)):
         return status
-    values = {"study": "distinctive", "preset": given.get("preset", "mini"), "analysis_datasets": study.as_list(given["datasets"]),
-              "analysis_runs": next(iter(plans[-1].of.values())).analysis_runs}  # fmt: skip
+    runs = next(iter(plans[-1].of.values())).analysis_runs  # their folders have the same names in every condition
+    return compare_conditions(given, runs)
+
+
+def read_given(words: Iterable[str]) -> dict[str, Any]:
+    """Names and values for the studies of all conditions. Raises BadInput for a name that the experiment sets itself, or a
+    data set that cannot be made harder."""
+    given = with_file(read_words(words))
+    if fixed := SET_HERE & set(given):
+        raise BadInput(f"parameter {sorted(fixed)[0]!r} is set by the experiment itself: leave it out")
+    given = {"datasets": study.DEFAULTS_FULL["datasets"], "seeds": study.DEFAULTS_FULL["seeds"], **given}
+    if others := [name for name in as_list(given["datasets"]) if name not in config.SYNTHETIC]:
+        raise BadInput(
+            f"dataset {others[0]!r}: its classes and captions cannot be made harder; "
+            f"choose some of {', '.join(config.SYNTHETIC)}"
+        )
+    return given
+
+
+def run_conditions(studies: dict[str, dict[str, Any]]) -> int:
+    """One study after the other, each in a process of its own, until one fails. Returns its exit status, or 0."""
+    for condition, values in studies.items():
+        changes = ", ".join(f"{name}={value}" for name, value in CONDITIONS[condition].items())
+        print(f"{condition}: {changes or 'nothing changed'}", flush=True)
+        words = [
+            f"{name}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+            for name, value in values.items()
+        ]
+        if status := subprocess.run([sys.executable, "-m", "s2igan", "study", *words]).returncode:
+            return status
+    return 0
+
+
+def compare_conditions(given: dict[str, Any], runs: tuple[str, ...]) -> int:
+    """Runs the notebook that puts the conditions side by side. Returns the exit status."""
+    values = {
+        "study": "distinctive", "preset": given.get("preset", "mini"),
+        "analysis_datasets": as_list(given["datasets"]), "analysis_runs": list(runs),
+    }  # fmt: skip
     notebook = Path("notebooks/05_distinctive_loss.ipynb")
-    print(f"tables and figures: {folder}/", flush=True)
-    return run_notebook(argparse.Namespace(
-        notebook=notebook, params=None, values=json.dumps(values), out=folder / notebook.name, label="distinctive", parent=None
-    ))  # fmt: skip
+    folder = Path("results/distinctive/tables")
+    print(f"tables and figures: {folder.absolute()}/", flush=True)
+    return run_notebook(notebook, folder / notebook.name, values, label="distinctive")

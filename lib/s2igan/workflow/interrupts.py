@@ -16,13 +16,13 @@ import psutil
 def stoppable(work: Callable[[], int]) -> int:
     """Runs `work` in a thread, so that Ctrl-C and kill end this process and all that it started at once.
 
-    Snakemake would let running jobs finish and nbclient would wait for its kernel; what was cut off goes on from its checkpoint.
+    Snakemake would let running jobs finish and nbclient would wait for its kernel; what was cut off resumes from its checkpoint.
     """
     status: list[int] = []
     thread = threading.Thread(target=lambda: status.append(work()), daemon=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
-            signal.signal(number, lambda number, _: stop(128 + number, "stopped: the next call goes on from here"))
+            signal.signal(number, lambda number, _: stop(128 + number, "stopped: the next call resumes from here"))
     thread.start()
     thread.join()
     return status[0] if status else 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import os
 import resource
@@ -36,27 +34,34 @@ class Lines:
         """Lines are printed as they come."""
 
 
-def run_notebook(options: argparse.Namespace) -> int:
-    """Executes a notebook with papermill. Its error, if any, is one line on stderr."""
-    if not options.notebook.is_file():
-        raise BadInput(f"notebook {options.notebook} does not exist")
-    parameters = config.from_yaml(options.params) if options.params else {}
-    parameters |= json.loads(options.values or "{}")
-    config.resolve(parameters)  # refuses unknown names before a kernel starts
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    (options.out.parent / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
+def run_notebook(
+    notebook: Path, out: Path, parameters: dict[str, Any], label: str = "", parent: int | None = None
+) -> int:
+    """Executes a notebook with papermill; its error, if any, is one line on stderr. Returns the exit status.
+
+    Args:
+        out: the executed notebook; params.yaml is written beside it.
+        label: stands before each printed line; by default the name of the folder of `out`.
+        parent: id of a process; when that ends, this one stops too.
+    Raises: BadInput for a missing notebook or wrong parameters, before a kernel starts.
+    """
+    if not notebook.is_file():
+        raise BadInput(f"notebook {notebook} does not exist")
+    config.resolve(parameters)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    (out.parent / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
     threads = str(parameters.get("threads", 1))
     os.environ.update(PYTHONHASHSEED="0", OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
     os.environ.update(OMP_WAIT_POLICY="PASSIVE", PYDEVD_DISABLE_FILE_VALIDATION="1")
     # The kernel of the running Python, whatever else is installed for the user.
     os.environ["JUPYTER_PATH"] = os.path.join(sys.prefix, "share", "jupyter")
-    if options.parent:
-        threading.Thread(target=stop_after, args=[options.parent], daemon=True).start()
-    return stoppable(lambda: execute(options.notebook, options.out, parameters, options.label or options.out.parent.name))
+    if parent:
+        threading.Thread(target=stop_after, args=[parent], daemon=True).start()
+    return stoppable(lambda: execute(notebook, out, parameters, label or out.parent.name))
 
 
 def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -> int:
-    """papermill.execute_notebook with plain lines; returns the exit status."""
+    """papermill.execute_notebook with plain lines. Returns the exit status."""
     warnings.simplefilter("ignore")
     import papermill  # slow to import
     from nbclient.exceptions import DeadKernelError
@@ -86,10 +91,10 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
                 raise
         else:
             break
-    lines.write(f"done in {time.monotonic() - started:.0f} s, at most {peak_memory():.1f} GiB of memory\n")
+    lines.write(f"done in {time.monotonic() - started:.0f} s, at most {children_memory():.1f} GiB of memory\n")
     return 0
 
 
-def peak_memory() -> float:
-    """GiB that the largest process among the finished ones below this one had."""
+def children_memory() -> float:
+    """GiB that the largest process had among those that this one started and that have ended."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20

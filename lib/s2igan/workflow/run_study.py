@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import dataclasses
 import fcntl
 import io
 import json
 import logging
 import os
 import sys
-import threading
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,87 +24,99 @@ from s2igan.data.download import complete
 from s2igan.data.files import project_root
 from s2igan.workflow import study
 from s2igan.workflow.interrupts import stoppable
-from s2igan.workflow.notebook import peak_memory
+from s2igan.workflow.words import is_on, read_words, with_file
 
 
-def run_study(words: list[str], full: bool) -> int:
-    """Checks what was given, runs Snakemake, and shows the tables and where everything is."""
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What one call of `python -m s2igan study` asks for."""
+
+    given: dict[str, Any]  # what study.plan reads
+    cores: int
+    listing: bool  # only list what would run
+    dry: bool
+
+
+def read_call(words: Iterable[str], full: bool) -> Call:
+    """Reads NAME=value words. Raises BadInput."""
     given = read_words(words)
     cores, listing, dry = given.pop("cores", None), is_on(given.pop("list", 0)), is_on(given.pop("dry", 0))
     if cores is not None and not (cores.isdecimal() and int(cores)):
         raise BadInput(f"parameter 'cores' is {cores!r}: it must be a whole number from 1 on")
-    if "params" in given:
-        given = {**study.in_plural(config.from_yaml(given.pop("params"))), **given}
-    given = {**(study.DEFAULTS_FULL if full else study.DEFAULTS), **(study.DRY if dry else {}), **given}
+    defaults = study.DEFAULTS_FULL if full else study.DEFAULTS
+    given = {**defaults, **(study.DRY if dry else {}), **with_file(given)}
     if dry:  # in a folder of its own, beside the real study
         given["study"] = f"{given.get('study') or given.get('preset') or 'mini'}-dry"
-    chosen = study.plan(given)
+    return Call(given, int(cores or usable_cores()), listing, dry)
+
+
+def run_study(words: Iterable[str], full: bool) -> int:
+    """Checks what was given, runs Snakemake, and shows the tables and where everything is. Returns the exit status."""
+    call = read_call(words, full)
+    chosen = study.plan(call.given)
     study.check_folders(chosen)
     root = project_root()
     os.chdir(root)
-    plan_file = root / "results" / chosen.name / "study.yaml"  # what Snakemake reads, and a record of the last call
-    plan_file.parent.mkdir(parents=True, exist_ok=True)
+    folder = root / "results" / chosen.name
+    folder.mkdir(parents=True, exist_ok=True)
     with alone(root / "results" / ".lock"):
-        plan_file.write_text(yaml.safe_dump(given, sort_keys=False))
-        # Before Snakemake looks at the folders. LIST=1 DOWNLOAD=1 does nothing else.
-        fetching = {name: values for name, values in chosen.of.items() if name in config.DOWNLOADABLE and (values.download or not listing)}
-        if fetching and (status := stoppable(lambda: fetch_all(fetching))):
+        (folder / "study.yaml").write_text(yaml.safe_dump(call.given, sort_keys=False))
+        if status := download_missing(chosen, call.listing):  # before Snakemake looks at the folders
             return status
-        if not listing:
-            # Snakemake knows the settings of the runs that it made, not of those made by hand.
-            for folder in study.runs_with_other_settings(chosen, root):
-                (folder / "metrics.json").unlink()
-        arguments = ["--snakefile", "Snakefile", "--configfile", str(plan_file), "--cores", cores or str(usable_cores())]
-        arguments += ["--rerun-incomplete", "--nolock", "--scheduler", "greedy"]
-        if any(Path("/dev").glob("nvidia[0-9]*")):  # one run after the other on the GPUs, which all would share otherwise
-            arguments += ["--resources", f"gpu={next(iter(chosen.of.values())).processes}"]
-        arguments += ["--dry-run"] if listing else ["--quiet", "all"]
-        events, memory = Events(), Memory()
+        if not call.listing:
+            # Snakemake knows the settings of the runs that it made, not those of runs made by hand.
+            for run in study.runs_with_other_settings(chosen, root):
+                (run / "metrics.json").unlink()
+        events = Events()
+        arguments = snakemake_arguments(call, chosen, folder / "study.yaml")
         status = stoppable(lambda: snakemake(arguments, events))
-        if status == 0 and events.jobs and not listing:
-            took = {"runs": len(events.jobs), "seconds": round(time.time() - psutil.Process().create_time(), 1),
-                    "peak_memory_gib": round(memory.peak / 2**30, 2)}  # fmt: skip
-            (plan_file.parent / "timing.json").write_text(json.dumps(took, indent=1) + "\n")
-    if listing:
-        print("".join(f"would run {job}\n" for job in events.jobs), end="")
-    if status == 0 and not events.jobs:
-        print("nothing to do: every run is up to date")
-    if status == 0 and not listing:
-        print_summary(chosen)
-        if events.jobs:
-            print(f"peak memory         {peak_memory():.1f} GiB, of one run")
-    if dry and not listing:
-        print("a dry run: of its figures none means anything")
+        timing = measured(events) if status == 0 and events.jobs and not call.listing else {}
+        if timing:
+            (folder / "timing.json").write_text(json.dumps(timing, indent=1) + "\n")
+    tell(call, chosen, events, status, timing)
     return status
 
 
-def fetch_all(of: dict[str, config.Settings]) -> int:
-    """Completes the folders of public data sets; returns the exit status."""
-    try:
-        for dataset, values in of.items():
-            complete(dataset, Path(values.data_dir).expanduser(), values.download)
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def snakemake_arguments(call: Call, chosen: study.Study, plan_file: Path) -> list[str]:
+    """The command line of Snakemake."""
+    arguments = ["--snakefile", "Snakefile", "--configfile", str(plan_file), "--cores", str(call.cores)]
+    arguments += ["--rerun-incomplete", "--nolock", "--scheduler", "greedy"]
+    if any(Path("/dev").glob("nvidia[0-9]*")):  # as many runs at once as there are GPUs for; all would share them otherwise
+        arguments += ["--resources", f"gpu={next(iter(chosen.of.values())).processes}"]
+    return arguments + (["--dry-run"] if call.listing else ["--quiet", "all"])
 
 
-def is_on(value: Any) -> bool:
-    """Whether a switch such as DRY is on: 1, yes and true are; 0, no, false and nothing are not."""
-    return str(value).lower() not in ("", "0", "no", "false")
+def tell(call: Call, chosen: study.Study, events: Events, status: int, timing: dict[str, Any]) -> None:
+    """Prints what was or would be run, the tables, and where everything is."""
+    if call.listing:
+        print("".join(f"would run {job}\n" for job in events.jobs), end="")
+    if status == 0 and not events.jobs:
+        print("nothing to do: every run is up to date")
+    if status == 0 and not call.listing:
+        print_summary(chosen)
+    if timing:
+        print(f"peak memory         {timing['peak_memory_gib']:.1f} GiB, of one run ({timing['peak_memory_of']})")
+    if call.dry and not call.listing:
+        print("a dry run: none of its numbers means anything")
 
 
-def read_words(words: list[str]) -> dict[str, Any]:
-    """NAME=value, or NAME whose value the environment holds."""
-    given = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals:
-            if name not in os.environ:
-                raise BadInput(f"{word!r} is no NAME=value")
-            value = os.environ[name]
-        given[name] = value
-    return study.in_plural(given)
+def download_missing(chosen: study.Study, listing: bool) -> int:
+    """Completes the folders of public data sets; returns the exit status. LIST=1 DOWNLOAD=1 does nothing else."""
+    of = {
+        name: values for name, values in chosen.of.items()
+        if name in config.DOWNLOADABLE and (values.download or not listing)
+    }  # fmt: skip
+
+    def work() -> int:
+        try:
+            for dataset, values in of.items():
+                complete(dataset, Path(values.data_dir).expanduser(), values.download)
+        except BadInput as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        return 0
+
+    return stoppable(work) if of else 0
 
 
 def usable_cores() -> int:
@@ -111,11 +125,12 @@ def usable_cores() -> int:
 
 
 class Events(logging.Handler):
-    """Keeps which jobs Snakemake starts and why, what it reports as errors, and how many jobs failed."""
+    """Keeps which jobs Snakemake starts and why, where it measures them, its errors, and how many jobs failed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.jobs: list[str] = []
+        self.benchmarks: list[Path] = []
         self.errors: list[str] = []
         self.failed = 0
 
@@ -123,7 +138,11 @@ class Events(logging.Handler):
         """Called for each of Snakemake's messages."""
         event = str(getattr(record, "event", "")).lower()
         if event.endswith("job_info") and record.rule_name != "all":
-            self.jobs.append(f"{record.rule_name} {' '.join(record.wildcards.values())} ({record.reason.split(':')[0]})")
+            self.jobs.append(
+                f"{record.rule_name} {' '.join(record.wildcards.values())} ({record.reason.split(':')[0]})"
+            )
+            if record.benchmark:
+                self.benchmarks.append(Path(record.benchmark))
         self.failed += event.endswith("job_error")
         if record.levelno >= logging.ERROR:
             self.errors.append(record.getMessage())
@@ -131,7 +150,6 @@ class Events(logging.Handler):
 
 def snakemake(arguments: list[str], events: Events) -> int:
     """Snakemake in this process, silent but for errors of its own: a notebook that fails has said why."""
-
     from snakemake import cli  # slow to import
 
     logging.getLogger("snakemake").addHandler(events)
@@ -145,35 +163,27 @@ def snakemake(arguments: list[str], events: Events) -> int:
     return 0
 
 
-class Memory(threading.Thread):
-    """Looks each second how many bytes this process and all below it hold together, and keeps the most.
+def measured(events: Events) -> dict[str, Any]:
+    """What the runs of this call took: how many there were, seconds since this process started, and the most memory that
+    one of them held (with all its processes), by Snakemake's benchmark files."""
+    peaks = {path.parent.name: peak_memory(path) for path in events.benchmarks if path.is_file()}
+    largest = max(peaks, key=peaks.__getitem__, default="")
+    seconds = round(time.time() - psutil.Process().create_time(), 1)
+    return {
+        "runs": len(events.jobs), "seconds": seconds,
+        "peak_memory_gib": round(peaks.get(largest, 0.0), 2), "peak_memory_of": largest,
+    }  # fmt: skip
 
-    What they share, such as torch's code, is counted once (Linux: proportional set size); elsewhere it counts for each of them.
+
+def peak_memory(benchmark: Path) -> float:
+    """GiB that a run and its processes held at most, by its benchmark file; 0 for one too short to be measured.
+
+    Memory that processes share counts once where the system says how much that is (Linux: max_pss), else for each of them.
     """
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.peak = 0
-        self.start()
-
-    def run(self) -> None:
-        """Until the process ends."""
-        while True:
-            total = 0
-            for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    total += held_by(process)
-            self.peak = max(self.peak, total)
-            time.sleep(1)
-
-
-def held_by(process: psutil.Process) -> int:
-    """Bytes of one process: its proportional share where the system says it, else all that it has in memory."""
-    try:
-        held = process.memory_full_info()
-    except psutil.AccessDenied:
-        held = process.memory_info()
-    return getattr(held, "pss", held.rss)
+    with open(benchmark, newline="", encoding="utf-8") as file:
+        row = next(csv.DictReader(file, delimiter="\t"), {})
+    sizes = [float(row[name]) for name in ("max_pss", "max_rss") if row.get(name, "").replace(".", "", 1).isdecimal()]
+    return next((size for size in sizes if size), 0.0) / 1024
 
 
 def print_summary(chosen: study.Study) -> None:
@@ -189,8 +199,8 @@ def print_summary(chosen: study.Study) -> None:
 
 
 @contextlib.contextmanager
-def alone(path: Path):
-    """Holds a lock on `path`, which ends with this process however that ends. Raises BadInput if another study holds it."""
+def alone(path: Path) -> Iterator[None]:
+    """Holds a lock on `path` until this process ends, however it ends. Raises BadInput if another study holds it."""
     with open(path, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
