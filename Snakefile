@@ -2,8 +2,8 @@
 # on a cluster: snakemake --profile profiles/slurm --config datasets=mini-birds,mini-flowers seeds=0,1,2
 # Any parameter of lib/s2igan/config/settings.py can stand after --config.
 #
-# Declared outputs are deleted before a job starts, so log.jsonl and checkpoints/, from which a stopped run goes on, are not
-# declared; executed notebooks are `log:`, which stays when a job fails.
+# Declared outputs are deleted before a job starts, so log.jsonl and checkpoints/, from which a stopped run resumes, are
+# not declared. Executed notebooks are `log:`, which stays when a job fails. benchmark.tsv has a run's time and memory.
 import json
 import os
 import sys
@@ -32,7 +32,7 @@ PYTHON, PROCESS = sys.executable, os.getpid()
 
 
 def settings_of(wildcards):
-    """The settings of one run; of the tables, those of the first data set with the names of all of them."""
+    """The settings of one run. For tables over all data sets: those of the first, with the names of all."""
     if "dataset" not in wildcards.keys():
         return next(iter(study.of.values())).model_copy(update={"analysis_datasets": tuple(study.of)})
     values = study.of[wildcards.dataset]
@@ -42,13 +42,13 @@ def settings_of(wildcards):
 
 
 def cores_of(wildcards):
-    """All that the processes of a training use."""
+    """Cores that the processes of a training use together."""
     values = settings_of(wildcards)
     return values.threads * values.processes
 
 
 def read_by(stage):
-    """A rule's `settings`: what it reads, so that a change of any of them, and of no other, reruns it."""
+    """A rule's `settings`: what it reads and what its system is made of, so that a change of these alone reruns it."""
     def settings(wildcards):
         values = settings_of(wildcards)
         return {**of_stage(values, stage), "definition": definition(values, stage)}
@@ -56,44 +56,49 @@ def read_by(stage):
 
 
 def parameters(stage):
-    """A rule's `values`: its notebook's parameters. Functions of `threads` do not count when Snakemake looks for changes."""
+    """A rule's `values`: its notebook's parameters. Snakemake does not look for changes in functions of `threads`."""
     def values(wildcards, threads):
-        own = settings_of(wildcards)
-        return json.dumps(notebook_parameters(own, stage, max(1, threads // own.processes if stage in ("sen", "rdg") else threads)))
+        settings = settings_of(wildcards)
+        of_each = threads // settings.processes if stage in ("sen", "rdg") else threads
+        return json.dumps(notebook_parameters(settings, stage, max(1, of_each)))
     return values
 
 
 def gpus(wildcards):
-    """How many GPUs a run needs, where there are any: --resources gpu=1 runs one after the other, a cluster gives each its own."""
+    """How many GPUs a run needs, where there are any. With --resources gpu=1 such runs take turns; on a cluster each
+    run gets as many as it needs."""
     values = settings_of(wildcards)
     return 0 if values.device == "cpu" else values.processes
 
 
 def source(stage, notebook):
-    """A rule's `source`: a digest of its notebook's code and of all modules that it uses. Before the analysis, plots decide no number."""
-    return source_digest(notebook=Path(notebook), without=() if stage in ("analysis", "tables") else ("s2igan.reporting",))
+    """A rule's `source`: a digest of its notebook's code and of all modules that it uses. Before the analysis, plots
+    change no number and do not count."""
+    without = () if stage in ("analysis", "tables") else ("s2igan.reporting",)
+    return source_digest(notebook=Path(notebook), without=without)
 
 
 def label(stage):
     """What stands before a run's progress lines."""
     def of_run(wildcards, threads):
-        parts = [wildcards.dataset] if len(study.of) > 1 and "dataset" in wildcards.keys() else []
-        return " ".join(parts + [stage] + ([wildcards.system, f"seed{wildcards.seed}"] if "system" in wildcards.keys() else []))
+        dataset = [wildcards.dataset] if len(study.of) > 1 and "dataset" in wildcards.keys() else []
+        system = [wildcards.system, f"seed{wildcards.seed}"] if "system" in wildcards.keys() else []
+        return " ".join([*dataset, stage, *system])
     return of_run
 
 
 def runs(dataset):
     """What every SEN and RDG run on a data set ends with."""
-    files = ["metrics.json", "weights.safetensors"]
-    return expand(SEN + "/{file}", dataset=dataset, system=map(slug, study.sen), seed=study.seeds, file=files) + expand(
-        RDG + "/{file}", dataset=dataset, system=map(slug, study.rdg), seed=study.seeds, file=files
-    )
+    both = dict(dataset=dataset, seed=study.seeds, file=["metrics.json", "weights.safetensors"])
+    sen = expand(SEN + "/{file}", system=map(slug, study.sen), **both)
+    return sen + expand(RDG + "/{file}", system=map(slug, study.rdg), **both)
 
 
 def classifier_of(wildcards):
     """The classifier of the unseen classes, where the Inception Score needs one."""
-    inception = study.of[wildcards.dataset].data_backbone == "inception"
-    return expand(CLASSIFIER + "/{name}", name=["metrics.json", "weights.safetensors"], **wildcards) if inception else []
+    if study.of[wildcards.dataset].data_backbone != "inception":
+        return []
+    return expand(CLASSIFIER + "/{name}", name=["metrics.json", "weights.safetensors"], **wildcards)
 
 
 def speech_of(wildcards):
@@ -103,7 +108,10 @@ def speech_of(wildcards):
     return expand(folder + "/{name}.safetensors", name=["weights", "embeddings"], **wildcards) if folder else []
 
 
-RUN = "exec {PYTHON:q} -m s2igan run {params.notebook} --values {params.values:q} --out {log} --label {params.label:q} --parent {PROCESS}"
+RUN = (
+    "exec {PYTHON:q} -m s2igan run {params.notebook} --values {params.values:q} "
+    "--out {log} --label {params.label:q} --parent {PROCESS}"
+)
 
 
 wildcard_constraints:
@@ -136,6 +144,8 @@ rule data:
         features=RESULTS + f"/data-store-seed{DATA_SEED}/features.safetensors",
     log:
         RESULTS + f"/data-store-seed{DATA_SEED}/01_data.ipynb",
+    benchmark:
+        RESULTS + f"/data-store-seed{DATA_SEED}/benchmark.tsv"
     threads: workflow.cores or 1
     resources:
         gpu=lambda wildcards: min(1, gpus(wildcards)),
@@ -150,7 +160,7 @@ rule data:
         RUN
 
 
-rule classifier:  # for the Inception Score, where the stand-in evaluator does not serve
+rule classifier:  # for the Inception Score of public data sets
     input:
         rules.data.output,
     output:
@@ -158,6 +168,8 @@ rule classifier:  # for the Inception Score, where the stand-in evaluator does n
         CLASSIFIER + "/weights.safetensors",
     log:
         CLASSIFIER + "/02_classifier.ipynb",
+    benchmark:
+        CLASSIFIER + "/benchmark.tsv"
     threads: lambda wildcards: settings_of(wildcards).threads
     resources:
         gpu=lambda wildcards: min(1, gpus(wildcards)),
@@ -180,6 +192,8 @@ rule sen:
         SEN + "/embeddings.safetensors",
     log:
         SEN + "/02_sen.ipynb",
+    benchmark:
+        SEN + "/benchmark.tsv"
     threads: cores_of
     resources:
         gpu=gpus,
@@ -193,7 +207,7 @@ rule sen:
         RUN
 
 
-rule text_encoder:  # as SEN, by a notebook of its own
+rule text_encoder:  # as SEN, with a notebook of its own
     input:
         rules.data.output,
     output:
@@ -202,6 +216,8 @@ rule text_encoder:  # as SEN, by a notebook of its own
         TEXT + "/embeddings.safetensors",
     log:
         TEXT + "/02_text_encoder.ipynb",
+    benchmark:
+        TEXT + "/benchmark.tsv"
     threads: cores_of
     resources:
         gpu=gpus,
@@ -229,6 +245,8 @@ rule rdg:
         RDG + "/samples.png",
     log:
         RDG + "/03_rdg.ipynb",
+    benchmark:
+        RDG + "/benchmark.tsv"
     threads: cores_of
     resources:
         gpu=gpus,
@@ -246,12 +264,14 @@ rule analysis:
     input:
         rules.data.output,
         lambda wildcards: runs(wildcards.dataset),
-        notebook="notebooks/04_analysis.ipynb",  # itself a result: a change in its prose counts too
+        notebook="notebooks/04_analysis.ipynb",  # a result itself, so a change of its text counts too
     output:
         RESULTS + "/analysis/metrics.csv",
         RESULTS + "/analysis/table.md",
     log:
         RESULTS + "/analysis/04_analysis.ipynb",
+    benchmark:
+        RESULTS + "/analysis/benchmark.tsv"
     threads: 1
     params:
         notebook="notebooks/04_analysis.ipynb",
@@ -274,6 +294,8 @@ rule tables:
         TABLES + "/metrics.csv",
     log:
         TABLES + "/05_tables.ipynb",
+    benchmark:
+        TABLES + "/benchmark.tsv"
     threads: 1
     params:
         notebook="notebooks/05_tables.ipynb",

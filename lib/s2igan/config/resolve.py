@@ -137,6 +137,8 @@ def _check_study(settings: Settings) -> None:
         )
     if settings.system:
         _one_of([*SEN_SYSTEMS, *RDG_SYSTEMS], "system", settings.system)
+    for system in settings.cost_systems:
+        _one_of(RDG_SYSTEMS, "system", system)
 
 
 def from_notebook(namespace: dict[str, Any], systems: Iterable[str] = ()) -> Settings:

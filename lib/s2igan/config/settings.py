@@ -129,6 +129,7 @@ class Settings(BaseModel):
     analysis_kept: str = ""  # folder such as results/reference/runs; its runs of other seeds count in 05's tables too
 
     # 07_cost
+    cost_systems: tuple[str, ...] = ()  # of RDG_SYSTEMS; none given: those of the paper
     cost_batch: Count | None = None  # of the steps that are timed; None: the preset's on a GPU, 4 on a CPU
     cost_seeds: Count = 3  # of SEN and RDG
     cost_gpu: str = "H100 SXM"  # a GPU to plan for, beside the one at hand

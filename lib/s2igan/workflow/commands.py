@@ -1,173 +1,248 @@
-"""`python -m s2igan study NAME=value ...` runs the study (what `make study` calls); `python -m s2igan run` runs one notebook of it."""
+"""The command line, `python -m s2igan`. Modules that import torch, Snakemake or papermill are imported where they are used."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+import click
 
 from s2igan import BadInput, config
 from s2igan.data.files import project_root
 from s2igan.workflow.distinctive import run_distinctive
 from s2igan.workflow.notebook import run_notebook
-from s2igan.workflow.run_study import read_words, run_study
+from s2igan.workflow.run_study import run_study
+from s2igan.workflow.study import systems_of
+from s2igan.workflow.words import as_list, read_words
 
-STUDY_HELP = """
-NAME is any parameter of lib/s2igan/config/settings.py, in any case, or one of
-  DATASET(S)=mini-birds,...   SEED(S)=0,1,...   SYSTEM(S)=S2IGAN,...   one or several, with commas
-  PARAMS=file.yaml            further values, which those on the command line override
-  CORES=2                     runs side by side; by default as many as there are cores
-  DRY=1                       a trial: every notebook at the preset's sizes, but with few images and steps; says how much memory it took
-  LIST=1                      only list what would be run
-  TABLES=1                    end with the tables and figures over all systems (study-full does)
-A NAME without =value takes its value from the environment variable NAME.
-"""
+FILE = click.Path(path_type=Path)
+PARENT = click.option("--parent", type=int, metavar="PID", help="Stop when this process has ended.")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 1 a notebook failed, 2 bad input."""
-    parser = Parser(prog="python -m s2igan", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    of_study = commands.add_parser("study", help="run a study", epilog=STUDY_HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
-    of_study.add_argument("--full", action="store_true", help="both embedded data sets, all systems, three seeds")
-    of_study.add_argument("given", metavar="NAME=value", nargs="*")
-    of_run = commands.add_parser("run", help="run one notebook and show what it prints, line by line")
-    of_run.add_argument("notebook", type=Path)
-    of_run.add_argument("--params", type=Path, metavar="FILE", help="parameters, a YAML file")
-    of_run.add_argument("--values", metavar="JSON", help="parameters, which override those of the file; kept as params.yaml beside --out")
-    of_run.add_argument("--out", type=Path, required=True, metavar="FILE", help="the executed notebook")
-    of_run.add_argument("--label", default="", help="what stands before each printed line")
-    of_run.add_argument("--parent", type=int, metavar="PID", help="stop when this process has ended")
-    of_distinctive = commands.add_parser(
-        "distinctive", help="when does L_d help SEN: it with and without L_d on data that are harder in one way each",
-        epilog="NAME: as for `study`: DATASET(S), SEED(S), CORES, LIST, PARAMS, and any parameter that the experiment does not set itself.",
-    )  # fmt: skip
-    of_distinctive.add_argument("given", metavar="NAME=value", nargs="*")
-    of_cost = commands.add_parser("cost", help="what the paper's tables cost in GPU hours: FLOPs counted, steps timed on this machine")
-    of_cost.add_argument("given", metavar="NAME=value", nargs="*", help="a parameter of lib/s2igan/config/settings.py, such as cost_gpu_hour=1.9")
-    of_train = commands.add_parser("train", help="train a stage in this process, one of those that torchrun started")
-    of_train.add_argument("stage", choices=("sen", "rdg"))
-    of_train.add_argument("--values", metavar="JSON", required=True, help="parameters")
-    of_train.add_argument("--parent", type=int, metavar="PID", help="stop when this process has ended")
-    of_keep = commands.add_parser("keep", help="copy what the README shows of finished studies to results/reference")
-    of_keep.add_argument(
-        "folder", nargs="+", metavar="FOLDER[=NAME]",
-        help="results/<study>/<dataset>, =NAME to keep it by another name; or results/<study>/tables or cost",
-    )  # fmt: skip
-    of_weights = commands.add_parser("weights", help="pack the networks of finished studies into results/reference/weights")
-    of_weights.add_argument("folder", nargs="+", type=Path, metavar="FOLDER", help="results/<study>/<dataset> of an embedded set")
-    of_weights.add_argument("--seed", type=int, default=0, help="whose runs are packed (0)")
-    add_speak(commands)
-    options = parser.parse_args(arguments)
+    """Returns the exit status: 0 done, 1 a notebook failed, 2 bad input, which is told in one line on stderr."""
     try:
-        if options.command == "keep":
-            from s2igan.reporting.keep import keep, keep_tables  # imports torch, which the study's process need not
-
-            for word in options.folder:
-                folder, _, name = word.partition("=")
-                reference = project_root() / "results" / "reference"
-                if Path(folder).name in ("tables", "cost"):
-                    keep_tables(Path(folder), reference)
-                else:
-                    keep(Path(folder), reference, name)
-            return 0
-        if options.command == "weights":
-            return pack_weights(options.folder, options.seed)
-        if options.command == "speak":
-            return run_speak(options)
-        if options.command == "train":
-            from s2igan.workflow.train import run_training
-
-            return run_training(options.stage, json.loads(options.values), options.parent)
-        if options.command == "distinctive":
-            return run_distinctive(options.given)
-        if options.command == "cost":
-            return run_cost(options.given)
-        return run_study(options.given, options.full) if options.command == "study" else run_notebook(options)
+        return commands.main(arguments, prog_name="python -m s2igan", standalone_mode=False) or 0
+    except click.UsageError as error:
+        said = error.format_message().rstrip(".")
+        where = error.ctx.command_path if error.ctx else "python -m s2igan"
+        print(f"error: {said[:1].lower()}{said[1:]} ({where} --help)", file=sys.stderr)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+    except click.Abort:
+        return 130
+    return 2
 
 
-class Parser(argparse.ArgumentParser):
-    """An argparse parser whose complaint is one line, as all others here; `--help` says more."""
-
-    def error(self, message: str) -> NoReturn:
-        """Ends the process with status 2."""
-        print(f"error: {message} ({self.prog} --help)", file=sys.stderr)
-        raise SystemExit(2)
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def commands() -> None:
+    """S2IGAN, from spoken descriptions to images: run its study, or generate images from a sentence of your own."""
 
 
-def add_speak(commands: Any) -> None:
-    """The words of `python -m s2igan speak`."""
-    of_speak = commands.add_parser("speak", help="paint a sentence, spoken or recorded, with networks that are ready")
-    of_speak.add_argument("text", nargs="?", default="", help='such as "a flower with five blue petals"')
-    of_speak.add_argument("--audio", metavar="FILE", default="", help="a recording (wav, flac, ogg) in place of a text")
-    of_speak.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="the images, side by side")
-    of_speak.add_argument("--dataset", help="mini-flowers (unless said otherwise) or mini-birds")
-    of_speak.add_argument("--weights", type=Path, metavar="FOLDER", help="other weights, or a finished study's results/<study>/<dataset>")
-    of_speak.add_argument("--voice", default="", help="who speaks the text: en-us, en-gb, en-gb-scotland, en-us+f3, ...")
-    of_speak.add_argument("--seed", type=int, default=0, help="of the noise (0)")
-    of_speak.add_argument("--count", type=int, default=1, help="images, each from a noise of its own (1)")
-    of_speak.add_argument("--stages", action="store_true", help="show the smaller stages too")
+@commands.command()
+@click.option("--full", is_flag=True, help="Both synthetic data sets, the paper's systems, three seeds.")
+@click.argument("given", metavar="[NAME=value]...", nargs=-1)
+def study(given: tuple[str, ...], full: bool) -> int:
+    """Run a study: what is missing of it or has changed.
+
+    NAME is any parameter of lib/s2igan/config/settings.py, in any case, or one of
+
+    \b
+      DATASET(S)=mini-birds,...  SEED(S)=0,1,...  SYSTEM(S)=S2IGAN,...
+                                 one or several, with commas
+      PARAMS=file.yaml           more values; those on the command line override them
+      CORES=2                    runs side by side; by default as many as there are cores
+      DRY=1                      a dry run: every notebook at the preset's sizes, with few
+                                 images and steps; says how much memory it took
+      LIST=1                     only list what would be run
+      TABLES=1                   end with tables and figures over all systems (--full does)
+
+    A NAME without =value takes its value from the environment variable NAME.
+    """
+    return run_study(given, full)
 
 
-def run_speak(options: argparse.Namespace) -> int:
-    """Paints one sentence; returns the exit status. Raises BadInput for words that make no sense together."""
-    if bool(options.text.strip()) == bool(options.audio):
-        raise BadInput("give either a sentence or --audio, " + ("not both" if options.audio else "one of them"))
-    if options.audio and options.voice:
-        raise BadInput("--voice is for a sentence: a recording has its own")
-    if options.out.suffix.lower() != ".png" or options.out.is_dir():
-        raise BadInput(f"--out is {options.out}: it must be the name of a .png file")
-    if options.audio and options.out.exists() and os.path.samefile(options.out, options.audio):
-        raise BadInput(f"--out is {options.out}: that is the recording itself")
-    if not 1 <= options.count <= 64:
-        raise BadInput(f"--count is {options.count}: it must lie between 1 and 64")
-    if not 0 <= options.seed < 2**32:
-        raise BadInput(f"--seed is {options.seed}: it must lie between 0 and {2**32 - 1}")
-    if options.dataset not in (None, *config.SYNTHETIC):
-        raise BadInput(f"--dataset is {options.dataset!r}: there are {' and '.join(config.SYNTHETIC)}; for another set give --weights")
-    folder = options.weights or Path(os.path.relpath(project_root() / "results" / "reference" / "weights"))
-    of_dataset = folder / (options.dataset or "mini-flowers")
-    if not options.weights or of_dataset.is_dir():  # a folder of several sets
-        folder = of_dataset
-    from s2igan.demo.load import load  # imports torch
+@commands.command()
+@click.argument("given", metavar="[NAME=value]...", nargs=-1)
+def distinctive(given: tuple[str, ...]) -> int:
+    """Test when the loss L_d helps SEN, on data harder in one way.
+
+    Trains SEN with and without L_d in each condition and compares them. NAME: as for `study`: DATASET(S), SEED(S),
+    CORES, LIST, PARAMS, and any parameter that the experiment does not set.
+    """
+    return run_distinctive(given)
+
+
+@commands.command()
+@click.argument("given", metavar="[NAME=value]...", nargs=-1)
+def cost(given: tuple[str, ...]) -> int:
+    """Count and time what the paper's tables cost in GPU hours.
+
+    NAME is a parameter of lib/s2igan/config/settings.py, such as cost_gpu_hour=1.9, or SYSTEMS for other systems than
+    the paper's. FLOPs are counted on the networks, steps are timed on this machine, at preset `paper` unless told
+    otherwise.
+    """
+    values = {"preset": "paper", **read_words(given)}
+    if "systems" in values:
+        values["cost_systems"] = list(systems_of(as_list(values.pop("systems")))[1])
+    values = {"dataset" if name == "datasets" else name: value for name, value in values.items()}
+    folder = config.run_dir(config.resolve(values), "cost")
+    os.chdir(project_root())
+    return run_notebook(Path("notebooks/07_cost.ipynb"), folder / "07_cost.ipynb", values, label="cost")
+
+
+@commands.command()
+@click.argument("text", required=False, default="")
+@click.option("--audio", metavar="FILE", default="", help="A recording (wav, flac, ogg) in place of a text.")
+@click.option("--out", type=FILE, metavar="FILE.png", help="The images, side by side; by default named after the words.")
+@click.option("--dataset", help="mini-flowers (the default) or mini-birds.")
+@click.option("--weights", type=FILE, metavar="FOLDER", help="Other weights, or a study's results/<study>/<dataset>.")
+@click.option("--voice", default="", help="Who speaks the text: en-us, en-gb, en-gb-scotland, en-us+f3, ...")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
+@click.option("--count", type=int, default=1, show_default=True, help="Number of images, each from other noise.")
+@click.option("--stages", is_flag=True, help="Show the smaller stages too.")
+def speak(
+    text: str, audio: str, out: Path | None, dataset: str | None, weights: Path | None, voice: str, seed: int,
+    count: int, stages: bool,
+) -> None:  # fmt: skip
+    """Generate images from a sentence, spoken or recorded.
+
+    TEXT is such as "a flower with five blue petals". Trained networks are part of the repository.
+    """
+    check_source(text, audio, voice)
+    out = default_out(text, audio) if out is None else checked_out(out, audio)
+    check_numbers(count, seed)
+    folder = weights_folder(weights, dataset)
+    from s2igan.demo.load import load
     from s2igan.demo.speak import speak_to_file
 
     pipeline = load(folder)
-    if options.dataset and pipeline.settings.dataset != options.dataset:
-        raise BadInput(f"--dataset is {options.dataset}, but the weights in {folder} are of {pipeline.settings.dataset}")
+    if dataset and pipeline.settings.dataset != dataset:
+        raise BadInput(f"--dataset is {dataset}, but the weights in {folder} are of {pipeline.settings.dataset}")
     print(f"loaded {pipeline.name}, from {folder}")
-    speak_to_file(pipeline, options.out, options.text, options.audio, options.voice, options.seed, options.count, options.stages)
-    return 0
+    speak_to_file(pipeline, out, text, audio, voice, seed, count, stages)
 
 
-def pack_weights(folders: list[Path], seed: int) -> int:
-    """Packs each folder's networks; returns the exit status. Raises BadInput before anything is written if one of them lacks runs."""
-    from s2igan.demo import cards  # imports torch
+def check_source(text: str, audio: str, voice: str) -> None:
+    """Raises BadInput unless there is either a sentence or a recording."""
+    if bool(text.strip()) == bool(audio):
+        raise BadInput("give either a sentence or --audio, " + ("not both" if audio else "one of them"))
+    if audio and voice:
+        raise BadInput("--voice is for a sentence: a recording has its own")
+
+
+def default_out(text: str, audio: str) -> Path:
+    """A file named after the sentence or the recording, numbered where there is one already: a-red-rose-2.png."""
+    words = re.findall(r"[a-z0-9]+", (Path(audio).stem if audio else text).lower())[:10]
+    stem = "-".join(words)[:60] or "speech"
+    names = (f"{stem}-{k}.png" if k > 1 else f"{stem}.png" for k in range(1, 10_000))
+    return next((Path(name) for name in names if not Path(name).exists()), Path(f"{stem}.png"))
+
+
+def checked_out(out: Path, audio: str) -> Path:
+    """`out`. Raises BadInput if it cannot be the name of an image file."""
+    if out.suffix.lower() != ".png" or out.is_dir():
+        raise BadInput(f"--out is {out}: it must be the name of a .png file")
+    if audio and out.exists() and os.path.exists(audio) and os.path.samefile(out, audio):
+        raise BadInput(f"--out is {out}: that is the recording itself")
+    return out
+
+
+def check_numbers(count: int, seed: int) -> None:
+    """Raises BadInput for a number out of range."""
+    if not 1 <= count <= 64:
+        raise BadInput(f"--count is {count}: it must lie between 1 and 64")
+    if not 0 <= seed < 2**32:
+        raise BadInput(f"--seed is {seed}: it must lie between 0 and {2**32 - 1}")
+
+
+def weights_folder(weights: Path | None, dataset: str | None) -> Path:
+    """The folder of the networks: those of the repository unless others are given. Raises BadInput."""
+    if dataset not in (None, *config.SYNTHETIC):
+        known = " and ".join(config.SYNTHETIC)
+        raise BadInput(f"--dataset is {dataset!r}: there are {known}; for another set give --weights")
+    folder = weights or Path(os.path.relpath(project_root() / "results" / "reference" / "weights"))
+    of_dataset = folder / (dataset or "mini-flowers")
+    return of_dataset if not weights or of_dataset.is_dir() else folder  # `weights` may hold several sets
+
+
+@commands.command()
+@click.argument("notebook", type=FILE)
+@click.option("--params", type=FILE, metavar="FILE", help="Parameters, a YAML file.")
+@click.option("--values", metavar="JSON", default="{}", help="Parameters, which override those of the file.")
+@click.option("--out", type=FILE, required=True, metavar="FILE", help="The executed notebook; params.yaml beside it.")
+@click.option("--label", default="", help="What stands before each printed line.")
+@PARENT
+def run(notebook: Path, params: Path | None, values: str, out: Path, label: str, parent: int | None) -> int:
+    """Run one notebook and show what it prints."""
+    parameters = {**(config.from_yaml(params) if params else {}), **from_json(values)}
+    return run_notebook(notebook, out, parameters, label, parent)
+
+
+@commands.command()
+@click.argument("stage", type=click.Choice(("sen", "rdg")))
+@click.option("--values", metavar="JSON", required=True, help="Parameters.")
+@PARENT
+def train(stage: str, values: str, parent: int | None) -> int:
+    """Train a stage in one of the processes that torchrun started."""
+    from s2igan.workflow.train import run_training
+
+    return run_training(stage, from_json(values), parent)
+
+
+def from_json(values: str) -> dict[str, Any]:
+    """Parameters in JSON. Raises BadInput for anything but an object."""
+    try:
+        parameters = json.loads(values)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"--values is no JSON: {error}") from None
+    if not isinstance(parameters, dict):
+        raise BadInput(f"--values is {values[:40]!r}: it must be a JSON object of names and values")
+    return parameters
+
+
+@commands.command()
+@click.argument("folders", metavar="FOLDER[=NAME]...", nargs=-1, required=True)
+def keep(folders: tuple[str, ...]) -> None:
+    """Copy what the README shows to results/reference.
+
+    FOLDER belongs to a finished study: results/<study>/<dataset>, with =NAME to keep it under another name, or
+    results/<study>/tables or cost.
+    """
+    from s2igan.reporting.keep import keep, keep_tables
+
+    reference = project_root() / "results" / "reference"
+    for word in folders:
+        folder, _, name = word.partition("=")
+        if Path(folder).name in ("tables", "cost"):
+            keep_tables(Path(folder), reference)
+        else:
+            keep(Path(folder), reference, name)
+
+
+@commands.command()
+@click.argument("folders", metavar="FOLDER...", type=FILE, nargs=-1, required=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Whose runs are packed.")
+def weights(folders: tuple[Path, ...], seed: int) -> None:
+    """Pack networks into results/reference/weights.
+
+    FOLDER is results/<study>/<dataset> of a finished study on a synthetic set.
+    """
+    from s2igan.demo import cards
 
     out = project_root() / "results" / "reference" / "weights"
-    for folder in folders:
+    for folder in folders:  # before anything is written
         cards.runs_of(folder.absolute(), seed)
     for folder in folders:
         made = cards.export(folder, out, seed)
-        size = sum(path.stat().st_size for path in made.glob("*.safetensors"))
-        print(f"{made}: {size / 1e6:.1f} MB, each network with its card", flush=True)
-    print(f"{out}: {sum(path.stat().st_size for path in out.rglob('*') if path.is_file()) / 1e6:.1f} MB in all")
-    return 0
+        print(f"{made}: {megabytes(made, '*.safetensors'):.1f} MB, each network with its card", flush=True)
+    print(f"{out}: {megabytes(out, '*'):.1f} MB in all")
 
 
-def run_cost(words: list[str]) -> int:
-    """The notebook that counts and times every stage, at preset `paper` unless told otherwise."""
-    values = {"preset": "paper", **{name.lower(): value for name, value in read_words(words).items()}}
-    folder = config.run_dir(config.resolve(values), "cost")
-    root = project_root()
-    os.chdir(root)
-    return run_notebook(argparse.Namespace(
-        notebook=Path("notebooks/07_cost.ipynb"), params=None, values=json.dumps(values), out=folder / "07_cost.ipynb", label="cost",
-        parent=None,
-    ))  # fmt: skip
+def megabytes(folder: Path, pattern: str) -> float:
+    """The size of the files in a folder or below it."""
+    return sum(path.stat().st_size for path in folder.rglob(pattern) if path.is_file()) / 1e6

@@ -63,7 +63,7 @@ def plan(given: dict[str, Any]) -> Study:
     given = {**DEFAULTS, **in_plural(given)}
     tables = is_on(given.pop("tables", "0"))
     datasets, seeds, systems = (as_list(given.pop(name)) for name in ("datasets", "seeds", "systems"))
-    sen, rdg = _systems_of(systems)
+    sen, rdg = systems_of(systems)
     if given.get("weights") and (untrained := {*sen, *rdg} - {*config.REFERENCE_SYSTEMS}):
         raise BadInput(f"there are no reference weights of {sorted(untrained)[0]!r}: give SYSTEMS=S2IGAN")
     of = {dataset: _settings_of(dataset, given) for dataset in datasets}
@@ -74,7 +74,7 @@ def plan(given: dict[str, Any]) -> Study:
     return dataclasses.replace(study, of=_with_runs_named(study))
 
 
-def _systems_of(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def systems_of(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """SEN systems and RDG systems that a study of these trains: those named and the embeddings that they start from."""
     by_slug = {config.slug(system): system for system in [*SEN_SYSTEMS, *RDG_SYSTEMS]}
     for name in names:
