@@ -1,13 +1,16 @@
-# make study            the default study, on the flowers that are drawn and spoken here
-# make study DATASET=mini-birds RDG_STEPS=6000 PARAMS=my.yaml     any parameter of lib/s2igan/config/settings.py; LIST=1 only lists the runs, DRY=1 walks through them
-# make study-full       both embedded data sets, all systems, three seeds (narrow it: SEEDS=0 DATASETS=mini-birds)
-# make distinctive      when the distinctive loss helps SEN: with and without it on data harder in one way each
-# make test | lint      the tests | ruff
-# make bench            the library timed against the plain writing of its steps (QUICK=1: two minutes; SCALING=1: how times grow)
+# make study            the default study, on the synthetic flowers
+# make study DATASET=mini-birds RDG_STEPS=6000 PARAMS=my.yaml
+#                       with any parameter of lib/s2igan/config/settings.py; LIST=1 only lists the runs, DRY=1 is a dry run
+# make study-full       both synthetic data sets, the paper's systems, three seeds (less: SEEDS=0 DATASETS=mini-birds)
+# make distinctive      when the distinctive loss helps SEN: with and without it, on data harder in one way each
+# make test | lint      the tests | ruff and the import contract
+# make bench            times of the library against a reference implementation (QUICK=1: two minutes; SCALING=1)
 # make lab              JupyterLab on notebooks/
-# make speak TEXT="a flower with five blue petals" OUT=flower.png     paints a sentence with networks that are ready
-# make read             runs the notebooks with networks that are ready, nothing trained: results/read and results/mini-reference, two minutes
-# make site             a book of the executed notebooks, the tables and the library, from results alone (STUDY=mini-reference of another study)
+# make speak TEXT="a flower with five blue petals" [OUT=flower.png]
+#                       generates an image from a sentence, with trained networks of the repository
+# make read             runs the notebooks with those networks, without training, in two minutes:
+#                       results/read and results/mini-reference
+# make site             a book of the executed notebooks, the tables and the library (STUDY=mini-reference: of that study)
 # make clean            deletes runs, built data and the site; keeps results/reference and everything else in data/
 
 .PHONY: help study study-full distinctive speak test lint bench lab read site clean
@@ -30,13 +33,14 @@ distinctive: $(VENV)/.installed
 	@$(PY) -m s2igan distinctive $(GIVEN)
 
 speak: $(VENV)/.installed
-	@$(PY) -m s2igan speak "$$TEXT" --out "$${OUT:-flower.png}"
+	@$(PY) -m s2igan speak "$$TEXT" $${OUT:+--out "$$OUT"}
 
 test: $(VENV)/.installed
 	@$(PY) -m pytest
 
 lint: $(VENV)/.installed
 	@$(PY) -m ruff check
+	@$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.installed
 	@$(PY) benchmarks/bench.py $(GIVEN)
@@ -59,7 +63,7 @@ clean:
 	@find data -mindepth 2 -maxdepth 2 -type d \( -name '*.drawn' -o -name '*.building' \) -exec rm -rf {} +
 
 help:
-	@sed -n 's/^# make/make/p' Makefile
+	@sed -n -e 's/^# make/make/p' -e 's/^#   /  /p' Makefile
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(or $(PYTHON),false) -c '$(CHECK)' 2>/dev/null || { echo "error: no Python 3.11 to 3.13 that can make a virtual environment:" \

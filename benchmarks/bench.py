@@ -244,7 +244,7 @@ def default_study(folder: Path) -> list[dict[str, Any]]:
         {"name": "study-seconds", "what": "default study, wall time in seconds", "value": took["seconds"], "at_most": 600, "device": name},
         {"name": "study-overhead", "what": "of it, outside of every run: imports, kernels, Snakemake, in percent",
          "value": 100 * (1 - worked / took["seconds"]), "at_most": 10, "device": name},
-        {"name": "study-memory", "what": "of it, the memory of all processes together at most, shared memory once, in GiB",
+        {"name": "study-memory", "what": "of it, the most memory that one run held, with all its processes, in GiB",
          "value": took["peak_memory_gib"], "at_most": 3, "device": name},
     ]  # fmt: skip
 

@@ -357,7 +357,7 @@ def test_speak_gives_equal_images_for_text_and_recording(project, capsys):
         (["!?"], "nothing to speak"),
         ([SENTENCE, "--voice", "en-uz"], "did you mean 'en-us'?"),
         ([SENTENCE, "--count", "0"], "--count is 0"),
-        ([SENTENCE, "--count", "two"], "invalid int value: 'two'"),
+        ([SENTENCE, "--count", "two"], "'two' is not a valid integer"),
         ([SENTENCE, "--seed", "-1"], "--seed is -1"),
         ([SENTENCE, "--dataset", "cub"], "there are mini-birds and mini-flowers"),
         ([SENTENCE, "--dataset", "mini-birds"], "there are no weights"),

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import tomllib
-import types
 from pathlib import Path
 
 import nbformat
@@ -28,9 +27,9 @@ from s2igan.training.devices import pick_device, seed_everything, use_bf16
 from s2igan.training.logs import Log, read_log
 from s2igan.training.records import read_metrics, write_metrics
 from s2igan.training.source_code import source_digest
-from s2igan.workflow import study
+from s2igan.workflow import commands, study
 from s2igan.workflow.commands import main
-from s2igan.workflow.run_study import held_by
+from s2igan.workflow.run_study import peak_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -81,6 +80,8 @@ def test_plan():
     assert (default.sen, default.rdg) == (("SEN", "SEN w/o L_d"), ("S2IGAN", "S2IGAN w/o L_d"))
     full = study.plan(study.DEFAULTS_FULL)
     assert (full.sen, full.rdg) == (tuple(config.SEN_SYSTEMS), config.PAPER_SYSTEMS) and len(full.rdg) == 8
+    more = study.plan({**study.DEFAULTS_FULL, "systems": "S2IGAN,S2IGAN hinge"})  # one that is not the paper's
+    assert (more.sen, more.rdg) == (("SEN",), ("S2IGAN", "S2IGAN hinge"))
     alone = study.plan({"systems": "S2IGAN end-to-end,StackGAN-v2 (T2IG)"})
     assert alone.sen == ("text encoder",)  # end-to-end needs no finished SEN
     some = study.plan({"DATASETS": "mini-birds, mini-flowers", "SEED": 3, "systems": "s2igan WO l_d", "RDG_Steps": "5"})
@@ -96,8 +97,8 @@ def test_the_folder_of_one_data_set_is_not_a_parameter_of_another():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["STUDY=mine"], "'study' is the experiment's own"),
-        (["data_naming=2"], "'data_naming' is the experiment's own"),
+        (["STUDY=mine"], "'study' is set by the experiment"),
+        (["data_naming=2"], "'data_naming' is set by the experiment"),
         (["DATASETS=cub"], "dataset 'cub'"),
         (["SEN_STEP=5"], "did you mean 'sen_steps'"),
         (["SEEDS=one"], "'seeds' is 'one'"),
@@ -124,7 +125,7 @@ def test_bad_input_to_the_experiment_on_the_distinctive_loss(words, said, capsys
         (["CORES=0"], "'cores' is '0'"),
         (["PARAMS=none.yaml"], "none.yaml does not exist"),
         (["DATASET=folder"], "give DATA_DIR"),
-        (["DATASET=cub"], "data folder data/cub does not exist: give DATA_DIR=path if you have it, or DOWNLOAD=1"),
+        (["DATASET=cub"], "data folder data/cub does not exist: give DATA_DIR=path if you have it, or DOWNLOAD=1 to download it"),
         (["ANALYSIS_KEPT=nowhere"], "nowhere/mini-flowers does not exist"),
         (["DATASET=cub", "DATA_DIR=nowhere"], "nowhere does not exist"),
         (["no_such_name_in_the_environment"], "is no NAME=value"),
@@ -139,6 +140,54 @@ def test_bad_input_to_a_study_is_one_line_before_anything_is_written(words, said
     assert err.count("\n") == 1
     assert said in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_listing_a_study_imports_neither_torch_nor_papermill(tmp_path):
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    for name in ("lib", "notebooks"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    code = "import sys; from s2igan.workflow.commands import main; status = main(['study', '--full', 'LIST=1']); "
+    code += "sys.exit(status or sorted({'torch', 'papermill'} & sys.modules.keys()) or 0)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert "would run tables" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "missing command (python -m s2igan --help)"),
+        (["studi"], "no such command 'studi'"),
+        (["study", "--ful"], "no such option '--ful'"),
+        (["run", "a.ipynb"], "missing option '--out' (python -m s2igan run --help)"),
+        (["run", "a.ipynb", "--out", "b.ipynb"], "notebook a.ipynb does not exist"),
+        (["train", "sen", "--values", "null"], "--values is 'null': it must be a JSON object"),
+        (["train", "sen", "--values", "{"], "--values is no JSON"),
+        (["cost", "SYSTEMS=GAN"], "system 'GAN' does not exist"),
+    ],
+)
+def test_bad_words_are_one_line(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and err.count("\n") == 1 and said in err
+
+
+@pytest.mark.parametrize("command", commands.commands.commands)
+def test_every_command_has_help(command, capsys):
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"Usage: python -m s2igan {command} ") and max(map(len, shown.splitlines())) <= 100
+
+
+def test_speak_names_its_file_and_never_one_that_exists(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert commands.default_out("A red rose, please!", "") == Path("a-red-rose-please.png")
+    Path("a-red-rose-please.png").touch()
+    assert commands.default_out("a red rose please", "") == Path("a-red-rose-please-2.png")
+    assert commands.default_out("", "sounds/Mine 1.wav") == Path("mine-1.png")
+    assert commands.default_out("花", "") == Path("speech.png")
+    assert len(commands.default_out("word " * 1000, "").name) < 70
 
 
 # ---- what reruns when ------------------------------------------------------------------------------------------------------------
@@ -227,22 +276,18 @@ SEN, RDG, ANALYSIS = "sen mini-flowers sen 0", "rdg mini-flowers s2igan 0", "ana
 TEXT = "text_encoder mini-flowers text-encoder 0"
 
 
-def test_memory_of_a_process_is_its_share_or_else_all_of_it():
-    class Process:
-        def __init__(self, full):
-            self.full = full
-
-        def memory_full_info(self):
-            if self.full is None:
-                raise psutil.AccessDenied()
-            return self.full
-
-        def memory_info(self):
-            return types.SimpleNamespace(rss=7)
-
-    assert held_by(Process(types.SimpleNamespace(rss=5, pss=3))) == 3
-    assert held_by(Process(types.SimpleNamespace(rss=5, uss=2))) == 5  # a system that knows no shares
-    assert held_by(Process(None)) == 7
+@pytest.mark.parametrize(
+    ("values", "gib"),
+    [
+        ({"s": "9.5", "max_rss": "4096.00", "max_pss": "2048.50"}, 2048.5 / 1024),
+        ({"s": "9.5", "max_rss": "512.00", "max_pss": "0.00"}, 0.5),  # a system that knows no shares
+        ({"s": "0.1", "max_rss": "NA", "max_pss": "NA"}, 0),  # over before it was measured
+    ],
+)
+def test_memory_of_a_run_is_what_its_benchmark_file_says(values, gib, tmp_path):
+    path = tmp_path / "benchmark.tsv"
+    path.write_text("\t".join(values) + "\n" + "\t".join(values.values()) + "\n")
+    assert peak_memory(path) == pytest.approx(gib)
 
 
 def test_first_run_shows_plain_lines_the_table_and_where_things_are(project):
@@ -253,9 +298,10 @@ def test_first_run_shows_plain_lines_the_table_and_where_things_are(project):
     assert "\r" not in shown
     took = json.loads((project / "results/mini/timing.json").read_text())
     assert took["runs"] == 4 and 0 < took["seconds"] < 120 and took["peak_memory_gib"] > 0.1
+    assert f"{took['peak_memory_gib']:.1f} GiB, of one run ({took['peak_memory_of']})" in shown
     run = project / "results/mini/mini-flowers/rdg-s2igan-seed0"
     left = {path.name for path in run.iterdir()}
-    assert left == {"03_rdg.ipynb", "metrics.json", "params.yaml", "samples.png", "weights.safetensors"}
+    assert left == {"03_rdg.ipynb", "benchmark.tsv", "metrics.json", "params.yaml", "samples.png", "weights.safetensors"}
     kept = yaml.safe_load((run / "params.yaml").read_text())
     values = study.plan({}).of["mini-flowers"].model_copy(update={"system": "S2IGAN"})
     read = {**config.of_stage(values, "data"), **config.of_stage(values, "sen"), **config.of_stage(values, "rdg")}
