@@ -316,6 +316,8 @@ rule figures:  # after the tables, which clear the folder of older files
         expand(TABLES + "/samples_{dataset}.png", dataset=study.of),
     log:
         TABLES + "/05_figures.ipynb",
+    benchmark:
+        TABLES + "/benchmark_figures.tsv"
     threads: 1
     params:
         notebook="notebooks/05_figures.ipynb",

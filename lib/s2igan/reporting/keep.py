@@ -85,7 +85,7 @@ def _copy_figures(source: Path, target: Path, *without: str) -> None:
     """Copies all but what `keep` has elsewhere, PNGs of plots that are there as SVG, and the paths of this machine in notebooks."""
     twins = [path.with_suffix(".png").name for path in source.glob("*.svg")]
     shutil.rmtree(target, ignore_errors=True)
-    left = ("metrics.csv", "params.yaml", "timing.json", "benchmark.tsv", ".*", *twins, *without)
+    left = ("metrics.csv", "params.yaml", "timing.json", "benchmark*.tsv", ".*", *twins, *without)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(*left))
     for path in target.glob("*.ipynb"):
         notebook = json.loads(path.read_text())

@@ -1,4 +1,7 @@
-"""The command line, `python -m s2igan`. Modules that import torch, Snakemake or papermill are imported where they are used."""
+"""The command line, `python -m s2igan`.
+
+What imports torch, Snakemake or papermill is imported where it is used, so that a command starts at once.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +101,7 @@ def cost(given: tuple[str, ...]) -> int:
 @commands.command()
 @click.argument("text", required=False, default="")
 @click.option("--audio", metavar="FILE", default="", help="A recording (wav, flac, ogg) in place of a text.")
-@click.option("--out", type=FILE, metavar="FILE.png", help="The images, side by side; by default named after the words.")
+@click.option("--out", type=FILE, metavar="FILE.png", help="The images; by default named after the words.")
 @click.option("--dataset", help="mini-flowers (the default) or mini-birds.")
 @click.option("--weights", type=FILE, metavar="FOLDER", help="Other weights, or a study's results/<study>/<dataset>.")
 @click.option("--voice", default="", help="Who speaks the text: en-us, en-gb, en-gb-scotland, en-us+f3, ...")

@@ -59,8 +59,8 @@ def run_distinctive(words: Iterable[str]) -> int:
 
 
 def read_given(words: Iterable[str]) -> dict[str, Any]:
-    """Names and values for the studies of all conditions. Raises BadInput for a name that the experiment sets itself, or a
-    data set that cannot be made harder."""
+    """Names and values for the studies of all conditions. Raises BadInput for a name that the experiment sets itself,
+    or a data set that cannot be made harder."""
     given = with_file(read_words(words))
     if fixed := SET_HERE & set(given):
         raise BadInput(f"parameter {sorted(fixed)[0]!r} is set by the experiment itself: leave it out")

@@ -16,7 +16,8 @@ import psutil
 def stoppable(work: Callable[[], int]) -> int:
     """Runs `work` in a thread, so that Ctrl-C and kill end this process and all that it started at once.
 
-    Snakemake would let running jobs finish and nbclient would wait for its kernel; what was cut off resumes from its checkpoint.
+    Snakemake would let running jobs finish, and nbclient would wait for its kernel. What is cut off resumes from its
+    checkpoint.
     """
     status: list[int] = []
     thread = threading.Thread(target=lambda: status.append(work()), daemon=True)

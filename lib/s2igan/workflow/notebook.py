@@ -51,8 +51,8 @@ def run_notebook(
     out.parent.mkdir(parents=True, exist_ok=True)
     (out.parent / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
     threads = str(parameters.get("threads", 1))
-    os.environ.update(PYTHONHASHSEED="0", OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
-    os.environ.update(OMP_WAIT_POLICY="PASSIVE", PYDEVD_DISABLE_FILE_VALIDATION="1")
+    os.environ |= {f"{library}_NUM_THREADS": threads for library in ("OMP", "OPENBLAS", "MKL")}
+    os.environ |= {"PYTHONHASHSEED": "0", "OMP_WAIT_POLICY": "PASSIVE", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     # The kernel of the running Python, whatever else is installed for the user.
     os.environ["JUPYTER_PATH"] = os.path.join(sys.prefix, "share", "jupyter")
     if parent:

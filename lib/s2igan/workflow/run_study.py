@@ -81,7 +81,7 @@ def snakemake_arguments(call: Call, chosen: study.Study, plan_file: Path) -> lis
     """The command line of Snakemake."""
     arguments = ["--snakefile", "Snakefile", "--configfile", str(plan_file), "--cores", str(call.cores)]
     arguments += ["--rerun-incomplete", "--nolock", "--scheduler", "greedy"]
-    if any(Path("/dev").glob("nvidia[0-9]*")):  # as many runs at once as there are GPUs for; all would share them otherwise
+    if any(Path("/dev").glob("nvidia[0-9]*")):  # runs on GPUs take turns; otherwise all would share them
         arguments += ["--resources", f"gpu={next(iter(chosen.of.values())).processes}"]
     return arguments + (["--dry-run"] if call.listing else ["--quiet", "all"])
 
@@ -164,21 +164,20 @@ def snakemake(arguments: list[str], events: Events) -> int:
 
 
 def measured(events: Events) -> dict[str, Any]:
-    """What the runs of this call took: how many there were, seconds since this process started, and the most memory that
-    one of them held (with all its processes), by Snakemake's benchmark files."""
-    peaks = {path.parent.name: peak_memory(path) for path in events.benchmarks if path.is_file()}
-    largest = max(peaks, key=peaks.__getitem__, default="")
+    """What the runs of this call took: how many there were, seconds since this process started, and the most memory
+    that one of them held (with all its processes), by Snakemake's benchmark files."""
+    peaks = [(peak_memory(path), path.parent.name) for path in events.benchmarks if path.is_file()]
+    peak, largest = max(peaks, default=(0.0, ""))
     seconds = round(time.time() - psutil.Process().create_time(), 1)
     return {
-        "runs": len(events.jobs), "seconds": seconds,
-        "peak_memory_gib": round(peaks.get(largest, 0.0), 2), "peak_memory_of": largest,
+        "runs": len(events.jobs), "seconds": seconds, "peak_memory_gib": round(peak, 2), "peak_memory_of": largest,
     }  # fmt: skip
 
 
 def peak_memory(benchmark: Path) -> float:
     """GiB that a run and its processes held at most, by its benchmark file; 0 for one too short to be measured.
 
-    Memory that processes share counts once where the system says how much that is (Linux: max_pss), else for each of them.
+    Shared memory counts once where the system says how much it is (Linux: max_pss), else once for each process.
     """
     with open(benchmark, newline="", encoding="utf-8") as file:
         row = next(csv.DictReader(file, delimiter="\t"), {})

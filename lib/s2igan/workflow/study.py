@@ -23,11 +23,12 @@ DEFAULTS = {"datasets": "mini-flowers", "seeds": "0", "systems": ",".join(DEFAUL
 DEFAULTS_FULL = {
     "datasets": "mini-birds,mini-flowers", "seeds": "0,1,2", "systems": ",".join(PAPER_SYSTEMS), "tables": "1",
 }  # fmt: skip
-# What DRY=1 lays over a preset: every notebook at the preset's sizes, with a few images and steps, and random weights in
-# place of downloaded ones.
+# What DRY=1 lays over a preset: every notebook at the preset's sizes, with a few images and steps, and random weights
+# in place of downloaded ones.
 DRY = {
-    "data_classes": 60, "data_images": 3, "data_captions": 1, "data_backbone_steps": 3, "data_backbone_weights": "random",
-    "data_fid_weights": "random", "classifier_epochs": 1, "rdg_recalibration_images": 16,
+    "data_classes": 60, "data_images": 3, "data_captions": 1, "data_backbone_steps": 3,
+    "data_backbone_weights": "random", "data_fid_weights": "random", "classifier_epochs": 1,
+    "rdg_recalibration_images": 16,
     "sen_steps": 2, "sen_text_steps": 2, "sen_validate_every": 1, "rdg_steps": 2, "rdg_log_every": 1,
     "rdg_sample_every": 2, "rdg_checkpoint_every": 1, "eval_batch": 16, "threads": os.cpu_count() or 1,
 }  # fmt: skip
@@ -106,8 +107,8 @@ def _numbers(seeds: list[str]) -> tuple[int, ...]:
 
 
 def _with_runs_named(study: Study) -> dict[str, Settings]:
-    """The settings of each data set with the folders of its runs. The analysis reads these alone, not what an earlier study
-    with other seeds or systems left beside them."""
+    """The settings of each data set with the folders of its runs. The analysis reads these alone, not what an earlier
+    study with other seeds or systems left beside them."""
     folders: dict[str, list[str]] = {dataset: [] for dataset in study.of}
     for stage, values in study.runs():
         folders[values.dataset].append(config.run_dir(values, stage).name)
@@ -121,7 +122,9 @@ def check_folders(study: Study) -> None:
     """Raises BadInput if the folder of a data set, or of kept runs, is not there."""
     for dataset, values in study.of.items():
         if dataset not in config.SYNTHETIC and not values.data_dir:
-            raise BadInput(f"data set {dataset} needs its folder: give DATA_DIR=path (data/README.md says what it holds)")
+            raise BadInput(
+                f"data set {dataset} needs its folder: give DATA_DIR=path (data/README.md says what it must hold)"
+            )
         downloadable = dataset in config.DOWNLOADABLE
         there = Path(values.data_dir).expanduser().is_dir()
         if values.data_dir and not there and not (downloadable and values.download):
@@ -129,12 +132,13 @@ def check_folders(study: Study) -> None:
             raise BadInput(f"data folder {values.data_dir} does not exist{more}")
         if values.analysis_kept and not (Path(values.analysis_kept).expanduser() / dataset).is_dir():
             raise BadInput(
-                f"analysis_kept: {values.analysis_kept}/{dataset} does not exist; it should be like results/reference/runs"
+                f"analysis_kept: {values.analysis_kept}/{dataset} does not exist; "
+                "it should be like results/reference/runs"
             )
 
 
 def runs_with_other_settings(study: Study, root: Path) -> list[Path]:
-    """Folders of finished runs whose params.yaml has other values than the study: they were made by hand, in a notebook."""
+    """Folders of finished runs whose params.yaml has other values than the study: made by hand, in a notebook."""
     found = []
     for stage, values in study.runs():
         folder = config.run_dir(values, stage, root=root)

@@ -20,8 +20,10 @@ from s2igan.workflow.interrupts import stop_after
 
 
 def run_training(stage: str, parameters: dict[str, Any], parent: int | None) -> int:
-    """A stage's training as its notebook does it, up to the last checkpoint; process 0 says and writes what there is to."""
+    """A stage's training as its notebook does it, up to the last checkpoint. Process 0 alone prints and writes.
 
+    Returns the exit status.
+    """
     values = config.resolve(parameters)
     if parent:
         threading.Thread(target=stop_after, args=[parent], daemon=True).start()
@@ -35,8 +37,8 @@ def run_training(stage: str, parameters: dict[str, Any], parent: int | None) -> 
                 train_sen(values, store, network, features, folder, upstream)
             else:
                 store, net, speech, upstream = rdg_inputs(values, ".")
-                watch = validation_callback(store, load_feature_networks(values, "."), values, folder)
-                train_rdg(values, store, net, speech, folder, upstream, watch)
+                validate = validation_callback(store, load_feature_networks(values, "."), values, folder)
+                train_rdg(values, store, net, speech, folder, upstream, validate)
     except RuntimeError as error:  # such as a loss that is not finite
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ from s2igan import BadInput, config
 
 
 def in_plural(given: dict[str, Any]) -> dict[str, Any]:
-    """Names in lower case; dataset, seed and system count as datasets, seeds and systems, so that one overrides the other."""
+    """Names in lower case; dataset, seed and system count as datasets, seeds and systems."""
     plural = {"dataset": "datasets", "seed": "seeds", "system": "systems"}
     return {plural.get(name.lower(), name.lower()): value for name, value in given.items()}
 
