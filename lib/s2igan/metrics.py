@@ -24,7 +24,10 @@ def _float_tensor(array: np.ndarray | Tensor) -> Tensor:
 
 
 def mean_average_precision(
-    queries: np.ndarray | Tensor, query_labels: np.ndarray | Tensor, gallery: np.ndarray | Tensor, gallery_labels: np.ndarray | Tensor
+    queries: np.ndarray | Tensor,
+    query_labels: np.ndarray | Tensor,
+    gallery: np.ndarray | Tensor,
+    gallery_labels: np.ndarray | Tensor,
 ) -> float:
     """Mean average precision of retrieval by cosine similarity over the full ranking (released protocol).
 
@@ -37,8 +40,13 @@ def mean_average_precision(
     Raises: BadInput when no query has a positive in the gallery.
     """
     queries, gallery = _float_tensor(queries), _float_tensor(gallery)
-    lengths = torch.linalg.vector_norm(gallery, dim=1).clamp_min(1e-12)  # (G,); products are divided by them: no second gallery in memory
-    query_labels, gallery_labels = np.asarray(torch.as_tensor(query_labels).cpu()), np.asarray(torch.as_tensor(gallery_labels).cpu())
+    lengths = torch.linalg.vector_norm(gallery, dim=1).clamp_min(
+        1e-12
+    )  # (G,); products are divided by them: no second gallery in memory
+    query_labels, gallery_labels = (
+        np.asarray(torch.as_tensor(query_labels).cpu()),
+        np.asarray(torch.as_tensor(gallery_labels).cpu()),
+    )
     positives_of = {label: np.flatnonzero(gallery_labels == label) for label in np.unique(query_labels)}
     total, count = 0.0, 0
     # Blocks of queries bound the memory: a block of similarities holds at most some two million values.
@@ -110,12 +118,16 @@ def frechet_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | T
         return max(0.0, float(((a.mean(0) - b.mean(0)) ** 2).sum() + (of_a**2).sum() + (of_b**2).sum() - 2 * root))
     covariances = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # pytorch-fid's call of sqrtm, the reason for the pin of scipy
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # pytorch-fid's call of sqrtm, the reason for the pin of scipy
         distance = calculate_frechet_distance(a.mean(0), next(covariances), b.mean(0), next(covariances))
     return max(0.0, float(distance))  # rounding can leave -1e-6 for equal sets
 
 
-def kernel_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | Tensor, subsets: int = 20, seed: int = 0) -> float:
+def kernel_distance(
+    features_a: np.ndarray | Tensor, features_b: np.ndarray | Tensor, subsets: int = 20, seed: int = 0
+) -> float:
     """Kernel Inception Distance (Binkowski et al. 2018): unbiased MMD^2 with the kernel (x.y / D + 1)^3, by torch-fidelity.
 
     Unlike FID it does not grow when there are few images; it may be a little below 0 for equal distributions.
@@ -125,5 +137,5 @@ def kernel_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | Te
     a, b = _float_tensor(features_a), _float_tensor(features_b)
     result = kid_features_to_metric(
         a, b, kid_subsets=subsets, kid_subset_size=min(len(a), len(b), 1000), rng_seed=seed, verbose=False
-    )  # fmt: skip
+    )
     return float(result[KEY_METRIC_KID_MEAN])

@@ -1,7 +1,8 @@
-"""RDG, the relation-supervised densely-stacked generator (paper, section 2.2): generator, discriminators, relation supervisor.
+"""RDG, the relation-supervised densely-stacked generator (paper, section 2.2).
 
-B batch, s pixels of a side, w width. Parameters are those of the named layers in torch's own shapes. Layers as in the released
-code; every convolution of G and D is without bias except the logits.
+In this order: layers that both sides share; the generator, from the speech embedding to the images; the discriminators;
+the relation supervisor. B batch, s pixels of a side, w width, n channels. Parameters are those of the named layers in
+torch's own shapes. Layers as in the released code: every convolution of G and D is without bias except the logits.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 
 def initialise(module: nn.Module) -> None:
-    """Orthogonal weights, zero biases of linear layers, BatchNorm weights from N(1, 0.02) (released code); for `nn.Module.apply`."""
+    """For `nn.Module.apply` (released code): orthogonal weights, zero biases, BatchNorm weights from N(1, 0.02)."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.orthogonal_(module.weight)
     if isinstance(module, nn.Linear) and module.bias is not None:
@@ -27,10 +29,13 @@ def initialise(module: nn.Module) -> None:
 
 
 def glu(x: Tensor) -> Tensor:
-    """First half of the channels * sigmoid(second half). On a CPU in channels-last layout torch's own is slow, and so is a sigmoid of the
-    half as it lies, between the other half's values: a copy of it first is twice as fast."""
+    """Gated linear unit: [B, 2n, ...] -> [B, n, ...], the first half of the channels * sigmoid(second half).
+
+    On a CPU in channels-last layout F.glu is slow, and so is a sigmoid of the second half where it lies, between the
+    values of the first: a copy of it is twice as fast.
+    """
     a, b = x.chunk(2, 1)
-    return a * torch.sigmoid(b.clone())
+    return a * torch.sigmoid(b if b.is_cuda else b.clone())
 
 
 class GLU(nn.Module):
@@ -45,19 +50,35 @@ def conv3x3(before: int, after: int) -> nn.Conv2d:
     return nn.Conv2d(before, after, 3, padding=1, bias=False)
 
 
+def cached_outside_inference(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Cache a constant tensor by its arguments. Made outside of inference mode, so that a later training may use it."""
+    return functools.cache(torch.inference_mode(False)(make))
+
+
+@cached_outside_inference
+def inside_of_taps(height: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Which taps of a 3x3 kernel with padding 1 lie inside an image at each of its pixels: [H * W, 9], of 0 and 1."""
+    ones = torch.ones(1, 1, height, width, device=device, dtype=dtype)
+    return F.unfold(ones, 3, padding=1)[0].T
+
+
 def joint_conv(conv: nn.Conv2d, condition: Tensor, x: Tensor) -> Tensor:
     """`conv` (3x3, padding 1) of [condition tiled over space, x], without ever tiling it.
 
-    Plainly: conv(cat([condition[:, :, None, None].expand(-1, -1, H, W), x], 1)). A convolution is linear in its input channels, and
-    on a constant map each of its nine taps W_t gives the vector W_t c wherever it lies inside the image:
-    result(p) = conv(x)(p) + sum over t of inside(t, p) * W_t c. Exact.
+    The plain form: conv(cat([condition[:, :, None, None].expand(-1, -1, H, W), x], 1)). A convolution is linear in its
+    input channels, and on a constant map each of its nine taps W_t gives the vector W_t c where it lies inside the
+    image: result(p) = conv(x)(p) + sum over t of inside(t, p) * W_t c. Exact.
 
-    Args: condition: [B, C]; x: [k * B, n, H, W], k batches that share the condition; conv.weight: [out, C + n, 3, 3].
+    Args:
+        conv: its weight is [out, C + n, 3, 3].
+        condition: c, [B, C].
+        x: [k * B, n, H, W], k batches that share the condition.
     Returns: [k * B, out, H, W].
     """
     on_condition, on_x = conv.weight.split([condition.shape[1], conv.weight.shape[1] - condition.shape[1]], 1)
-    taps = F.linear(condition, on_condition.permute(2, 3, 0, 1).flatten(0, 2)).unflatten(1, (9, -1))  # W_t c, (B, 9, out)
-    inside = F.unfold(x.new_ones(1, 1, *x.shape[2:]), 3, padding=1)[0].T  # (H * W, 9), of 0 and 1
+    of_taps = on_condition.permute(2, 3, 0, 1).flatten(0, 2)  # (9 * out, C)
+    taps = F.linear(condition, of_taps).unflatten(1, (9, -1))  # W_t c, (B, 9, out)
+    inside = inside_of_taps(*x.shape[2:], x.device, x.dtype)  # (H * W, 9)
     part = torch.matmul(inside, taps).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)  # (B, out, H, W), channels last
     return F.conv2d(x, on_x, padding=1) + part.repeat(len(x) // len(part), 1, 1, 1)
 
@@ -67,9 +88,9 @@ def whole_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return F.linear(x.permute(0, 2, 3, 1).flatten(1), conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias)
 
 
-@functools.cache
+@cached_outside_inference
 def sums_of_taps(device: torch.device) -> Tensor:
-    """Which taps of a 3x3 kernel make each of the 4x4 kernel of `upsample_conv`, (16, 9), of 0 and 1; made once for a device."""
+    """Which taps of a 3x3 kernel sum to each of the 4x4 kernel of `upsample_conv`: [16, 9], of 0 and 1."""
     along_a_side = torch.tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], dtype=torch.float32)
     return torch.kron(along_a_side, along_a_side).to(device)
 
@@ -77,15 +98,16 @@ def sums_of_taps(device: torch.device) -> Tensor:
 def upsample_conv(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """`conv` (3x3, padding 1) of x upsampled by nearest x2, without ever upsampling it.
 
-    Plainly: conv(F.interpolate(x, scale_factor=2, mode="nearest")). An output pixel sees only 2x2 different inputs there, so the
-    pair is a transposed convolution of stride 2, whose 4x4 kernel is the flipped 3x3 kernel summed over 2x2 windows: 16
-    products an input pixel in place of 36. Exact; slower than the plain form at 4 pixels, which is kept there.
+    The plain form: conv(F.interpolate(x, scale_factor=2, mode="nearest")). An output pixel sees only 2x2 different
+    inputs there, so the pair is a transposed convolution of stride 2, whose 4x4 kernel is the flipped 3x3 kernel summed
+    over 2x2 windows: 16 products an input pixel in place of 36. Exact. At 4 pixels the plain form is faster, and used.
 
     Args: x: [B, n, H, W]; conv.weight: [out, n, 3, 3]. Returns: [B, out, 2H, 2W].
     """
     if x.shape[-1] < 8:
         return conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-    kernel = torch.matmul(sums_of_taps(x.device), conv.weight.permute(0, 2, 3, 1).flatten(1, 2)).unflatten(1, (4, 4))  # (out, 4, 4, n)
+    taps = conv.weight.permute(0, 2, 3, 1).flatten(1, 2)  # (out, 9, n)
+    kernel = torch.matmul(sums_of_taps(x.device), taps).unflatten(1, (4, 4))  # (out, 4, 4, n)
     return F.conv_transpose2d(x, kernel.permute(3, 0, 1, 2), stride=2, padding=1)
 
 
@@ -120,13 +142,16 @@ class ConditioningAugmentation(nn.Module):
         self.linear = nn.Linear(speech_size, 4 * condition_size)
 
     def forward(self, speech: Tensor) -> tuple[Tensor, Tensor]:
-        """Speech [B, speech_size] -> mu, logvar, [B, condition_size] each."""
+        """Speech embeddings [B, speech_size] -> mu, logvar, [B, condition_size] each."""
         mu, logvar = glu(self.linear(speech)).chunk(2, 1)
         return mu, logvar
 
 
 class FirstStage(nn.Module):
-    """[c, z] -> Linear, BatchNorm, GLU -> (top, 4, 4) -> up-blocks, each halving the channels -> [B, w, first_size, first_size]."""
+    """[c, z] -> Linear, BatchNorm, GLU -> [B, top, 4, 4] -> up-blocks -> [B, w, first_size, first_size].
+
+    Each up-block doubles the size and halves the channels, from top = w * first_size / 4.
+    """
 
     def __init__(self, input_size: int, width: int, first_size: int) -> None:
         super().__init__()
@@ -137,18 +162,19 @@ class FirstStage(nn.Module):
         self.ups = nn.Sequential(*(UpBlock(width * 2**i, width * 2 ** (i - 1)) for i in range(ups, 0, -1)))
 
     def forward(self, condition: Tensor, noise: Tensor) -> Tensor:
-        x = glu(self.norm(self.linear(torch.cat([condition, noise], 1))))
+        x = glu(self.norm(self.linear(torch.cat([condition, noise], 1))))  # (B, 16 * top)
         x = x.view(-1, self.top, 4, 4)
-        if self.ups[0].conv.weight.is_contiguous(memory_format=torch.channels_last):  # the layers below follow their input's layout
+        # The layers below follow the layout of their input.
+        if self.ups[0].conv.weight.is_contiguous(memory_format=torch.channels_last):
             x = x.contiguous(memory_format=torch.channels_last)
         return self.ups(x)
 
 
 class NextStage(nn.Module):
-    """A later stage (paper, section 2.2, "densely-stacked"): condition joined, two residual blocks, dense concat, up-block.
+    """A later stage (paper, section 2.2, "densely-stacked"): h [B, n, s, s] -> [B, n / 2, 2s, 2s].
 
-    h [B, n, s, s] -> [B, n / 2, 2s, 2s]. Dense: the stage's input is concatenated with the residual output before the up-block;
-    without it this is StackGAN-v2's stage.
+    The condition joins h, two residual blocks, the dense link, an up-block. The dense link concatenates the stage's
+    input with the residual output; without it this is StackGAN-v2's stage.
     """
 
     def __init__(self, n: int, condition_size: int, dense: bool) -> None:
@@ -160,7 +186,8 @@ class NextStage(nn.Module):
         self.up = UpBlock(2 * n if dense else n, n // 2)
 
     def forward(self, condition: Tensor, h: Tensor) -> Tensor:
-        x = self.residuals(glu(self.norm(joint_conv(self.joint, condition, h))))
+        x = glu(self.norm(joint_conv(self.joint, condition, h)))
+        x = self.residuals(x)  # (B, n, s, s)
         return self.up(torch.cat([x, h], 1) if self.dense else x)
 
 
@@ -168,11 +195,22 @@ class Generator(nn.Module):
     """The densely-stacked generator; width 64 with three stages from 64 pixels is the paper's (21.29 M parameters)."""
 
     def __init__(
-        self, speech_size: int = 1024, condition_size: int = 128, noise_size: int = 100, width: int = 64, stages: int = 3,
-        first_size: int = 64, dense: bool = True,
-    ) -> None:  # fmt: skip
-        """`first_size` pixels at the first stage (a power of two, at least 8), doubled at each of the others. `width` is the number of
-        channels of the first stage's output, halved at each of the others. `dense=False` is "w/o Dense" and StackGAN-v2."""
+        self,
+        speech_size: int = 1024,
+        condition_size: int = 128,
+        noise_size: int = 100,
+        width: int = 64,
+        stages: int = 3,
+        first_size: int = 64,
+        dense: bool = True,
+    ) -> None:
+        """Layers of every stage.
+
+        Args:
+            first_size: pixels at the first stage (a power of two, at least 8), doubled at each later one.
+            width: channels of the first stage's output, halved at each later one.
+            dense: False is "w/o Dense" and StackGAN-v2.
+        """
         super().__init__()
         self.noise_size, self.condition_size = noise_size, condition_size
         self.augment = ConditioningAugmentation(speech_size, condition_size)
@@ -182,7 +220,7 @@ class Generator(nn.Module):
         self.apply(initialise)
 
     def forward(self, noise: Tensor, speech: Tensor, eps: Tensor | None = None) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Generate one image a row at every scale.
+        """Generate one image a row at every scale (paper, section 2.2).
 
         Args:
             noise: z ~ N(0, I), [B, noise_size].
@@ -190,13 +228,13 @@ class Generator(nn.Module):
             eps: noise of the conditioning augmentation, [B, condition_size]; drawn from N(0, I) when None.
         Returns: images, small to large, [B, 3, s, s] in [-1, 1]; mu and logvar, [B, condition_size].
         """
-        mu, logvar = self.augment(speech)
+        mu, logvar = self.augment(speech)  # (B, condition_size) each
         eps = torch.randn_like(mu) if eps is None else eps
-        condition = mu + eps * torch.exp(logvar / 2)
-        h = self.first(condition, noise)
+        condition = mu + eps * torch.exp(logvar / 2)  # c ~ N(mu, sigma^2)
+        h = self.first(condition, noise)  # (B, w, first_size, first_size)
         images = [torch.tanh(self.heads[0](h))]
         for stage, head in zip(self.next, self.heads[1:], strict=True):
-            h = stage(condition, h)
+            h = stage(condition, h)  # (B, n / 2, 2s, 2s)
             images.append(torch.tanh(head(h)))
         return images, mu, logvar
 
@@ -211,23 +249,29 @@ def same_block(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(conv3x3(before, after), nn.BatchNorm2d(after), nn.LeakyReLU(0.2))
 
 
-def per_group(layers: nn.Module, x: Tensor, populations: int) -> Tensor:
-    """Layers on several batches stacked, [populations * B, ...], as if each had passed alone: every BatchNorm sees one after the other."""
+def per_group(layers: nn.Module, x: Tensor, groups: int) -> Tensor:
+    """Layers on several batches stacked, [groups * B, ...], as if each passed alone: each is a BatchNorm group."""
     if isinstance(layers, nn.Sequential):
         for layer in layers:
-            x = per_group(layer, x, populations)
+            x = per_group(layer, x, groups)
         return x
-    if isinstance(layers, nn.BatchNorm2d) and populations > 1:
-        return torch.cat([layers(part) for part in x.chunk(populations)])
+    if isinstance(layers, nn.BatchNorm2d) and groups > 1:
+        return torch.cat([layers(part) for part in x.chunk(groups)])
     return layers(x)
 
 
 class Discriminator(nn.Module):
-    """Discriminator of one scale, with a conditional and an unconditional head (StackGAN-v2): 5.72, 18.83, 71.27 M at 64, 128, 256 px."""
+    """Discriminator of one scale, with a conditional and an unconditional head (StackGAN-v2).
+
+    At width 64 it has 5.72, 18.83 and 71.27 M parameters for 64, 128 and 256 pixels.
+    """
 
     def __init__(self, image_size: int, width: int = 64, condition_size: int = 128) -> None:
-        """Halves `image_size` (a power of two, at least 8) down to 4 pixels, doubling the channels from `width`; above 8 * width they are
-        brought back by 3x3 convolutions, below 64 pixels the trunk ends with width * image_size / 8 channels."""
+        """Layers that halve `image_size` (a power of two, at least 8) down to 4 pixels.
+
+        The channels double from `width`. More than 8 * width are halved again by 3x3 convolutions; below 64 pixels
+        there are width * image_size / 8 at the end.
+        """
         super().__init__()
         halvings = int(math.log2(image_size // 4))
         channels = [width * 2**i for i in range(halvings)]
@@ -244,20 +288,24 @@ class Discriminator(nn.Module):
         self.unconditional = nn.Conv2d(top, 1, 4, stride=4)
         self.apply(initialise)
 
-    def forward(self, images: Tensor, condition: Tensor, populations: int = 1) -> tuple[Tensor, Tensor]:
-        """Images [B, 3, s, s] in [-1, 1] and condition mu [B, condition_size] -> conditional logits [B], unconditional logits [B].
+    def forward(self, images: Tensor, condition: Tensor, groups: int = 1) -> tuple[Tensor, Tensor]:
+        """Conditional and unconditional logits of images (paper, section 2.2).
 
-        `populations` > 1: so many batches of images stacked, [populations * B, 3, s, s], all with the same condition [B, condition_size].
-        It is what as many forwards give, one after the other, and faster: convolutions take them at once, each BatchNorm by themselves.
+        Args:
+            images: [groups * B, 3, s, s] in [-1, 1]: one batch, or several stacked that share the condition.
+            condition: mu, [B, condition_size].
+            groups: number of batches stacked. The logits equal those of as many forwards one after the other. This is
+                faster: convolutions take all batches at once, each BatchNorm takes them one by one.
+        Returns: conditional logits, unconditional logits, [groups * B] each.
         """
-        x = per_group(self.trunk, images, populations)  # (populations * B, top, 4, 4)
-        joint = per_group(self.joint_norm, joint_conv(self.joint, condition, x), populations)
+        x = per_group(self.trunk, images, groups)  # (groups * B, top, 4, 4)
+        joint = per_group(self.joint_norm, joint_conv(self.joint, condition, x), groups)
         joint = F.leaky_relu(joint, 0.2)
         return whole_conv(self.conditional, joint).flatten(), whole_conv(self.unconditional, x).flatten()
 
 
 class RelationSupervisor(nn.Module):
-    """RS (paper, section 2.2): what relation do two images have, judged on their frozen embeddings; 0.263 M parameters."""
+    """RS (paper, section 2.2): which relation two images have, from their frozen embeddings; 0.263 M parameters."""
 
     def __init__(
         self, embedding_size: int = 1024, hidden_size: int = 128
@@ -274,5 +322,5 @@ class RelationSupervisor(nn.Module):
         self.apply(initialise)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Unit image embeddings a (the real image) and b, [B, embedding_size] each -> logits [B, 4]."""
+        """Unit image embeddings a (of the real image) and b, [B, embedding_size] each -> logits [B, 4]."""
         return self.layers(torch.cat([a, b], 1))

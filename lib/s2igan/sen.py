@@ -1,7 +1,8 @@
-"""SEN, the speech embedding network (paper, section 2.1): a speech encoder (SED) and an image encoder (IED) that share a space.
+"""SEN, the speech embedding network (paper, section 2.1): a speech encoder and an image encoder that share a space.
 
-B batch, T frames of log-mel, T' frames after the convolutions, D embedding size. Sizes and schedule: the paper where it states them,
-else the released code.
+In this order: the speech encoder SED; the text encoder that takes its place in the text baseline; the image encoder
+IED; all of it with its losses. B batch, T frames of log-mel, T' frames after the convolutions, D embedding size. Sizes
+are the paper's where it states them, else those of the released code.
 """
 
 from __future__ import annotations
@@ -20,14 +21,23 @@ from s2igan.losses import distinctive_loss, matching_loss
 
 
 class SpeechEncoder(nn.Module):
-    """SED: two strided convolutions, a two-layer bidirectional GRU, self-attention pooling, L2 (paper, section 2.1; released code)."""
+    """SED (paper, section 2.1): two strided convolutions, a two-layer bidirectional GRU, self-attentive pooling, L2."""
 
     def __init__(
-        self, bands: int = 40, conv_channels: tuple[int, int] = (64, 128), gru_size: int = 512, attention_size: int = 128,
+        self,
+        bands: int = 40,
+        conv_channels: tuple[int, int] = (64, 128),
+        gru_size: int = 512,
+        attention_size: int = 128,
         mask_padding: bool = True,
-    ) -> None:  # fmt: skip
-        """`gru_size` is of one direction: an embedding has 2 * gru_size values. `mask_padding=False` is the released attention, in
-        which padded frames take part, so that an embedding depends on the batch it is computed in."""
+    ) -> None:
+        """Layers; D = 2 * gru_size.
+
+        Args:
+            gru_size: of one direction.
+            mask_padding: False is the released pooling, in which padded frames take part, so that an embedding depends
+                on the batch it is computed in.
+        """
         super().__init__()
         self.mask_padding = mask_padding
         first, second = conv_channels
@@ -42,11 +52,14 @@ class SpeechEncoder(nn.Module):
         nn.init.orthogonal_(self.attend1.weight)
 
     def attention(self, mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights A and states h of the pooling, both [B, T', 2 * gru_size]: A is a softmax over time for each feature."""
+        """Weights A and states h of the self-attentive pooling, [B, T', D] each.
+
+        A = softmax over time of W2 tanh(W1 h + b1) + b2, for each of the D features alone. Arguments as of `forward`.
+        """
         _check_lengths(lengths)
         lengths = lengths.to("cpu")
         mel = mel[:, : int(lengths.max())]
-        x = self.norm1(self.conv1(mel.transpose(1, 2)))
+        x = self.norm1(self.conv1(mel.transpose(1, 2)))  # (B, channels, T / 2)
         x = self.norm2(self.conv2(x)).transpose(1, 2)  # (B, T', channels)
         for _ in range(2):
             lengths = (lengths - 6) // 2 + 1
@@ -60,12 +73,16 @@ class SpeechEncoder(nn.Module):
         return scores.softmax(dim=1), h
 
     def forward(self, mel: Tensor, lengths: Tensor) -> Tensor:
-        """Log-mels [B, T, bands], zero-padded, with their lengths [B] in frames (any order, at least 16) -> unit vectors [B, 2 * gru_size].
+        """Embed spoken captions: the sum over t of A_t * h_t, as a unit vector.
 
+        Args:
+            mel: log-mels, [B, T, bands], zeros after the end of the shorter ones.
+            lengths: in frames, [B], at least 16, in any order.
+        Returns: speech embeddings, [B, D], of length 1.
         Raises: BadInput for a log-mel shorter than 16 frames.
         """
         weights, h = self.attention(mel, lengths)
-        return F.normalize((weights * h).sum(1), dim=1)  # sum over t of A_t * h_t
+        return F.normalize((weights * h).sum(1), dim=1)  # sum over t of A_t h_t
 
 
 def _check_lengths(lengths: Tensor) -> None:
@@ -74,13 +91,15 @@ def _check_lengths(lengths: Tensor) -> None:
 
 
 def padded_gru(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
-    """A bidirectional `gru` over zero-padded rows, as if each were alone: outputs [B, T, 2 * hidden_size], 0 where padded.
+    """A bidirectional `gru` over zero-padded rows, as if each were alone.
 
-    Plainly: pad_packed_sequence(gru(pack_padded_sequence(x, lengths, enforce_sorted=False))[0]). On a CPU the backward pass of a
-    packed sequence costs three times the unpacked one, so each direction runs over the padded batch: forwards, padding comes
-    after all that counts; backwards, each row is reversed within its own length first and back afterwards. Exact.
+    The plain form: pad_packed_sequence(gru(pack_padded_sequence(x, lengths, enforce_sorted=False))[0]). On a CPU the
+    backward pass of a packed sequence costs three times the unpacked one, so each direction runs over the padded batch:
+    forwards, padding comes after all that counts; backwards, each row is reversed within its own length first and back
+    afterwards. Exact.
 
     Args: x: [B, T, n], batch first; lengths: [B], on the CPU, 1 .. T.
+    Returns: outputs [B, T, 2 * hidden_size], 0 where padded.
     """
     if x.is_cuda or not torch.is_grad_enabled():  # cuDNN packs well; and without gradients a CPU does too
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
@@ -92,7 +111,9 @@ def padded_gru(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
     for layer in range(gru.num_layers):
         directions = []
         for suffix in ("", "_reverse"):
-            weights = [getattr(gru, f"{name}_l{layer}{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            weights = [
+                getattr(gru, f"{name}_l{layer}{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            ]
             rows = x.gather(1, reverse.expand_as(x)) if suffix else x
             out = torch.gru(rows, start, weights, True, 1, 0.0, gru.training, False, True)[0]  # (B, T, hidden_size)
             directions.append(out.gather(1, reverse.expand_as(out)) if suffix else out)
@@ -107,7 +128,10 @@ _NUMBER = {character: number for number, character in enumerate(ALPHABET)}
 
 
 def characters(texts: list[str]) -> tuple[Tensor, Tensor]:
-    """Captions as numbers of `ALPHABET`, [B, 201] int64, -1 after the end of the shorter ones, and lengths [B]; longer ones are cut off."""
+    """Captions as numbers of `ALPHABET`, [B, 201] int64, -1 after the end, and their lengths [B].
+
+    What is longer than 201 characters is cut off.
+    """
     space = _NUMBER[" "]
     rows = [[_NUMBER.get(character, space) for character in text.lower()[:TEXT_LENGTH]] for text in texts]
     batch = torch.full((len(rows), TEXT_LENGTH), -1)
@@ -117,20 +141,28 @@ def characters(texts: list[str]) -> tuple[Tensor, Tensor]:
 
 
 class TextEncoder(nn.Module):
-    """char-CNN-RNN: convolutions over characters, a recurrent network over what they find, the mean of its states (Reed et al. 2016)."""
+    """The text baseline's char-CNN-RNN (Reed et al. 2016): convolutions of characters, RNN, the mean of its states."""
 
-    def __init__(self, channels: tuple[int, int, int] = (384, 512, 256), rnn_size: int = 256, embedding_size: int = 1024) -> None:
-        """`channels` of the three convolutions; `rnn_size` of the recurrent network."""
+    def __init__(
+        self, channels: tuple[int, int, int] = (384, 512, 256), rnn_size: int = 256, embedding_size: int = 1024
+    ) -> None:
+        """Layers: `channels` of the three convolutions, `rnn_size` of the recurrent network."""
         super().__init__()
         sizes = [len(ALPHABET), *channels]
-        self.convolutions = nn.ModuleList(nn.Conv1d(before, after, kernel_size=4) for before, after in itertools.pairwise(sizes))
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(before, after, kernel_size=4) for before, after in itertools.pairwise(sizes)
+        )
         self.rnn = nn.RNN(channels[-1], rnn_size, nonlinearity="relu", batch_first=True)
-        nn.init.eye_(self.rnn.weight_hh_l0)  # a relu network that starts as the identity neither fades nor explodes (Le et al. 2015)
+        # A relu network that starts as the identity neither fades nor explodes (Le et al. 2015).
+        nn.init.eye_(self.rnn.weight_hh_l0)
         self.linear = nn.Linear(rnn_size, embedding_size)
 
     def forward(self, numbers: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Characters [B, 201] as `characters` gives them -> unit vectors [B, embedding_size]. Every caption is read to the full 201
-        characters, blank after its end (Reed et al.), so `lengths` are not looked at: they are there as for the speech encoder."""
+        """Characters [B, 201] as `characters` gives them -> unit vectors [B, embedding_size].
+
+        Every caption is read to the full 201 characters, blank after its end (Reed et al.). So `lengths` have no
+        effect: they are there because the speech encoder takes them.
+        """
         known = numbers >= 0
         x = F.one_hot(numbers.clamp_min(0), len(ALPHABET)).float()
         x = x * known[..., None]  # (B, 201, 70), zeros after the end
@@ -145,14 +177,16 @@ class TextEncoder(nn.Module):
 class ImageEncoder(nn.Module):
     """IED: a frozen backbone, one linear layer, L2 (paper, section 2.1)."""
 
-    def __init__(self, backbone: nn.Module, embedding_size: int = 1024) -> None:
-        """`backbone`: images [B, 3, s, s] in [-1, 1] -> features [B, backbone.feature_size]; it is kept frozen and in eval mode."""
+    def __init__(
+        self, backbone: nn.Module, embedding_size: int = 1024
+    ) -> None:
+        """`backbone`: images [B, 3, s, s] in [-1, 1] -> features [B, feature_size]; stays frozen and in eval mode."""
         super().__init__()
         self.backbone = backbone.eval().requires_grad_(False)
         self.linear = nn.Linear(backbone.feature_size, embedding_size)
 
     def train(self, mode: bool = True) -> ImageEncoder:
-        """Training mode for the linear layer only: the backbone's BatchNorm statistics are those of its own training."""
+        """Training mode for the linear layer alone: the backbone keeps the BatchNorm statistics of its own training."""
         super().train(mode)
         self.backbone.eval()
         return self
@@ -165,38 +199,55 @@ class ImageEncoder(nn.Module):
         """Images [B, 3, s, s] in [-1, 1] -> unit vectors [B, embedding_size]."""
         return self.project(self.backbone(images))
 
-    def frozen(self, images: Tensor) -> Tensor:
-        """As `forward`, but gradients reach the images alone: what the relation supervisor looks through, also while SEN is learning."""
-        return F.normalize(F.linear(self.backbone(images), self.linear.weight.detach(), self.linear.bias.detach()), dim=1)
+    def frozen(
+        self, images: Tensor, backbone: nn.Module | None = None
+    ) -> Tensor:
+        """As `forward`, but gradients reach the images alone: for the relation supervisor, also while SEN learns.
+
+        `backbone`: a copy of the encoder's own in another precision, to use in its place.
+        """
+        features = (self.backbone if backbone is None else backbone)(images)
+        weight, bias = self.linear.weight.detach(), self.linear.bias.detach()
+        return F.normalize(F.linear(features, weight, bias), dim=1)
 
 
 class SEN(nn.Module):
-    """Both encoders and the classifier that L_d shares between them. The captions' encoder is SED, or for the text baseline reads."""
+    """Both encoders, and the classifier of L_d. `caption_encoder` is SED, in the text baseline the text encoder."""
 
     def __init__(self, settings: Settings, backbone: nn.Module, class_count: int) -> None:
         super().__init__()
         size = 2 * settings.sen_gru_size
         if SEN_SYSTEMS.get(settings.system, {}).get("text"):
-            self.caption_encoder: SpeechEncoder | TextEncoder = TextEncoder(settings.sen_text_channels, settings.sen_text_rnn_size, size)
+            self.caption_encoder: SpeechEncoder | TextEncoder = TextEncoder(
+                settings.sen_text_channels, settings.sen_text_rnn_size, size
+            )
         else:
-            self.caption_encoder = SpeechEncoder(40, settings.sen_conv_channels, settings.sen_gru_size, settings.sen_attention_size)
+            self.caption_encoder = SpeechEncoder(
+                40, settings.sen_conv_channels, settings.sen_gru_size, settings.sen_attention_size
+            )
         self.image_encoder = ImageEncoder(backbone, size)
         self.classifier = nn.Linear(size, class_count)
         nn.init.xavier_uniform_(self.classifier.weight)
 
     def state_without_backbone(self) -> dict[str, Tensor]:
         """Weights without the backbone, which is a file of its own."""
-        return {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("image_encoder.backbone.")}
+        backbone = "image_encoder.backbone."
+        return {name: x.contiguous() for name, x in self.state_dict().items() if not name.startswith(backbone)}
 
     def load_state_without_backbone(self, state: dict[str, Tensor], name: str) -> None:
-        """Load `state_without_backbone` back. Raises BadInput, naming the file `name`, when it was made with other settings."""
-        own = self.state_without_backbone()
-        wrong = [k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape]
-        if wrong:
-            raise BadInput(f"{name} is from other settings: {sorted(wrong)[0]} does not fit; run 02_sen again with these settings")
+        """Load `state_without_backbone` back. Raises BadInput, naming the file `name`, when it has other sizes."""
+        expected, found = ({k: x.shape for k, x in s.items()} for s in (self.state_without_backbone(), state))
+        misfits = [k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k)]
+        if misfits:
+            raise BadInput(
+                f"{name} is from other settings: {min(misfits)} does not fit; run 02_sen again with these settings"
+            )
         self.load_state_dict(state, strict=False)
 
 
 def sen_losses(net: SEN, v: Tensor, a: Tensor, labels: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
-    """SEN's two losses of a batch (paper, section 2.1): matching loss and L_d of image vectors v and speech vectors a, [B, D] each."""
+    """Matching loss and L_d of a batch (paper, section 2.1).
+
+    Args: v, a: image and speech embeddings, [B, D] each; labels: their classes, [B].
+    """
     return matching_loss(v, a, labels, settings.sen_scale), distinctive_loss(net.classifier, v, a, labels)

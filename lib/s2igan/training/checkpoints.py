@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -39,7 +40,9 @@ def save_checkpoint(folder: str | Path, step: int, state: dict[str, Any], finger
         old.unlink()
 
 
-def load_checkpoint(folder: str | Path, fingerprint: str, map_location: str | torch.device = "cpu") -> tuple[int, dict[str, Any]] | None:
+def load_checkpoint(
+    folder: str | Path, fingerprint: str, map_location: str | torch.device = "cpu"
+) -> tuple[int, dict[str, Any]] | None:
     """The newest checkpoint as (step, state), or None. A damaged file is passed over for the one before it.
 
     Raises BadInput if the checkpoint was made with another fingerprint.
@@ -52,6 +55,41 @@ def load_checkpoint(folder: str | Path, fingerprint: str, map_location: str | to
             print(f"{path} is damaged ({type(error).__name__}), going back to the one before it", flush=True)
             continue
         if found != fingerprint:
-            raise BadInput(f"{path} is a checkpoint from other settings or other data: go back to those, or delete {folder} to start anew")
+            raise BadInput(
+                f"{path} is a checkpoint from other settings or other data: go back to those, or delete {folder} to "
+                "start again"
+            )
         return step, state
     return None
+
+
+class Part(Protocol):
+    """What a checkpoint holds a part of: a network, an optimiser, a learning rate's schedule."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> Any: ...
+
+
+class Checkpoints:
+    """The parts of a training, saved by name and found again, in a folder that is named by the fingerprint."""
+
+    def __init__(
+        self, run_dir: Path, fingerprint: str, parts: Mapping[str, Part], device: str | torch.device = "cpu"
+    ) -> None:
+        self.folder = run_dir / "checkpoints" / fingerprint[:12]
+        self.fingerprint, self.parts, self.device = fingerprint, parts, device
+
+    def load(self) -> int:
+        """Put the newest checkpoint into the parts. Returns the steps done, 0 without a checkpoint."""
+        if (saved := load_checkpoint(self.folder, self.fingerprint, self.device)) is None:
+            return 0
+        step, state = saved
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        print(f"resumes from step {step}", flush=True)
+        return step
+
+    def save(self, step: int) -> None:
+        """Write a checkpoint of the parts after `step` steps."""
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        save_checkpoint(self.folder, step, state, self.fingerprint)

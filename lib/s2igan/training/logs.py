@@ -21,7 +21,9 @@ class Log:
 
     def __init__(self, path: str | Path, total: int, batch: int = 0, start: int = 0) -> None:
         self.path, self.total, self.batch = Path(path), total, batch
-        write_atomic(self.path, "".join(json.dumps(record) + "\n" for record in read_log(self.path) if record["step"] <= start))
+        write_atomic(
+            self.path, "".join(json.dumps(record) + "\n" for record in read_log(self.path) if record["step"] <= start)
+        )
         self._step, self._time = start, time.monotonic()
 
     def __call__(self, step: int, **values: float) -> None:

@@ -92,10 +92,22 @@ def train_apart(settings: Settings, stage: str, root: Path) -> None:
     if settings.processes == 1:
         return
     if pick_device(settings).type == "cuda" and settings.processes > torch.cuda.device_count():
-        raise BadInput(f"parameter 'processes' is {settings.processes}: torch sees {torch.cuda.device_count()} GPUs here")
+        raise BadInput(
+            f"parameter 'processes' is {settings.processes}: torch sees {torch.cuda.device_count()} GPUs here"
+        )
     values = notebook_parameters(settings, stage, settings.threads)
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={settings.processes}"]
-    command += ["--standalone", "-m", "s2igan", "train", stage, "--values", json.dumps(values), "--parent", str(os.getpid())]
+    command += [
+        "--standalone",
+        "-m",
+        "s2igan",
+        "train",
+        stage,
+        "--values",
+        json.dumps(values),
+        "--parent",
+        str(os.getpid()),
+    ]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             lines = []
@@ -105,5 +117,8 @@ def train_apart(settings: Settings, stage: str, root: Path) -> None:
         finally:
             process.terminate()
     if process.returncode:
-        said = next((line for line in reversed(lines) if line.startswith("error: ")), f"torchrun ended with {process.returncode}")
+        said = next(
+            (line for line in reversed(lines) if line.startswith("error: ")),
+            f"torchrun ended with {process.returncode}",
+        )
         raise RuntimeError(f"{settings.processes} processes could not train {stage}: {said}")

@@ -20,7 +20,17 @@ from s2igan.data.files import write_atomic, write_json
 from s2igan.training.devices import pick_device, use_bf16
 
 # Packages whose version can change a number.
-VERSIONS_OF = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pillow", "scikit-learn", "espeakng-loader", "pytorch-fid")
+VERSIONS_OF = (
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "numpy",
+    "scipy",
+    "pillow",
+    "scikit-learn",
+    "espeakng-loader",
+    "pytorch-fid",
+)
 
 
 def commit() -> str:
@@ -28,7 +38,9 @@ def commit() -> str:
     root = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
+        ).stdout.strip()
 
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
@@ -64,7 +76,9 @@ def provenance(settings: Settings, stage: str, system: str = "") -> dict[str, An
         "preset": settings.preset,
         "seed": settings.data_seed if stage in ("data", "classifier") else settings.seed,
         "device": device_name(device),
-        "precision": "bf16" if stage in ("classifier", "rdg") and use_bf16(settings, device) else "fp32",  # the others never autocast
+        "precision": "bf16"
+        if stage in ("classifier", "rdg") and use_bf16(settings, device)
+        else "fp32",  # the others never autocast
         "threads": settings.threads,
         "processes": settings.processes if stage in ("sen", "rdg") else 1,
         "commit": commit(),
@@ -74,9 +88,14 @@ def provenance(settings: Settings, stage: str, system: str = "") -> dict[str, An
 
 
 def write_metrics(
-    run_dir: str | Path, metrics: list[dict[str, Any]], settings: Settings, stage: str, system: str = "", started: float | None = None,
+    run_dir: str | Path,
+    metrics: list[dict[str, Any]],
+    settings: Settings,
+    stage: str,
+    system: str = "",
+    started: float | None = None,
     **more: str,
-) -> None:  # fmt: skip
+) -> None:
     """Writes metrics.json (provenance and `metrics`, each {metric, value, n, split, ...}), timing.json and params.yaml.
 
     `started` is the time.time() at which the run began. Seconds differ between equal runs, so they have a file of their own and
