@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small_training import make_world
 
 from s2igan.data.build import build_store
 from s2igan.data.sources import read_source
@@ -23,3 +24,9 @@ def drawn(tmp_path_factory):
     torch.manual_seed(0)
     save_network(freeze(ProxyNetwork(20, {})), root / "backbone.safetensors")
     return root
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    """What `make_world` makes."""
+    return make_world(tmp_path_factory.mktemp("world"))

@@ -1,4 +1,4 @@
-"""What test_kill.py runs: a training killed with SIGKILL at random moments, and taken up again.
+"""What test_kill.py runs: a training killed with SIGKILL at random moments, and resumed.
 
     python tests/kill_at_random.py STAGE FOLDER TIMES
 
@@ -23,10 +23,21 @@ from s2igan.training.rdg import train_rdg
 from s2igan.training.sen import fresh_sen, train_sen
 
 VALUES = {
-    "data_classes": 20, "data_captions": 1, "sen_gru_size": 8, "sen_steps": 12, "sen_batch": 8, "sen_validate_every": 3,
-    "rdg_width": 8, "rdg_discriminator_width": 4, "rdg_steps": 9, "rdg_batch": 8, "rdg_log_every": 3, "rdg_condition_size": 8,
-    "rdg_checkpoint_every": 2, "device": "cpu",
-}  # fmt: skip
+    "data_classes": 20,
+    "data_captions": 1,
+    "sen_gru_size": 8,
+    "sen_steps": 12,
+    "sen_batch": 8,
+    "sen_validate_every": 3,
+    "rdg_width": 8,
+    "rdg_discriminator_width": 4,
+    "rdg_steps": 9,
+    "rdg_batch": 8,
+    "rdg_log_every": 3,
+    "rdg_condition_size": 8,
+    "rdg_checkpoint_every": 2,
+    "device": "cpu",
+}
 
 
 def train(stage: str, folder: Path, out: Path) -> None:
@@ -34,11 +45,19 @@ def train(stage: str, folder: Path, out: Path) -> None:
     settings = resolve({**VALUES, "system": "SEN" if stage == "sen" else "S2IGAN end-to-end"})
     store, network = open_store(folder / "store"), load_network(folder / "backbone.safetensors")
     if stage == "sen":
-        state = train_sen(settings, store, network, extract(network, store.images, 32), out, "upstream").state_without_backbone()
+        state = train_sen(
+            settings, store, network, extract(network, store.images, 32), out, "upstream"
+        ).state_without_backbone()
     else:
         nets = train_rdg(settings, store, fresh_sen(settings, store, network), None, out, "upstream")
-        state = {f"{k}.{name}": t for k, part in enumerate((nets.ema, nets.speech_encoder_ema)) for name, t in part.state_dict().items()}
-    digest = hashlib.sha256(b"".join(name.encode() + tensor.contiguous().numpy().tobytes() for name, tensor in state.items()))
+        state = {
+            f"{k}.{name}": t
+            for k, part in enumerate((nets.ema, nets.speech_encoder_ema))
+            for name, t in part.state_dict().items()
+        }
+    digest = hashlib.sha256(
+        b"".join(name.encode() + tensor.contiguous().numpy().tobytes() for name, tensor in state.items())
+    )
     (out / "weights").write_text(digest.hexdigest())
 
 
@@ -70,9 +89,9 @@ def main(stage: str, folder: Path, times: int) -> None:
         os.kill(child, signal.SIGKILL)
         killed += os.waitpid(child, 0)[1] == signal.SIGKILL
         assert os.waitpid(forked(stage, folder, out), 0)[1] == 0
-        resumed += "goes on from step" in (out / "said").read_text()
+        resumed += "resumes from step" in (out / "said").read_text()
         same += (out / "weights").read_text() == (folder / f"{stage}-whole" / "weights").read_text()
-    print(f"{killed} killed, {resumed} went on from a checkpoint, {same} of {times} the same")
+    print(f"{killed} killed, {resumed} resumed from a checkpoint, {same} of {times} the same")
 
 
 if __name__ == "__main__":

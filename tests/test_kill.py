@@ -1,4 +1,4 @@
-"""Killed with SIGKILL at any moment, a training goes on as if nothing had been."""
+"""A training killed with SIGKILL at any moment and resumed equals an uninterrupted one."""
 
 import os
 import re
@@ -19,4 +19,6 @@ def test_ten_kills_at_random_moments_change_no_bit_of_the_weights(drawn, stage):
     assert ran.returncode == 0, ran.stderr
     killed, resumed, same = map(int, re.findall(r"\d+", ran.stdout)[:3])
     assert same == 10
-    assert killed >= 7 and resumed >= 3  # of the others some had ended before they were killed, some had no checkpoint yet
+    assert (
+        killed >= 7 and resumed >= 3
+    )  # of the others some had ended before they were killed, some had no checkpoint yet

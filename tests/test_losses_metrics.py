@@ -21,11 +21,16 @@ def test_matching_loss_of_orthogonal_pairs():
     pairs = torch.eye(4, 8)
     expected = 2 * math.log(1 + 3 * math.exp(-10))
     assert losses.matching_loss(3 * pairs, 0.5 * pairs, torch.arange(4)).item() == pytest.approx(expected, rel=1e-3)
-    assert losses.matching_loss(pairs, pairs, torch.arange(4), scale=1.0).item() == pytest.approx(2 * math.log(1 + 3 / math.e), rel=1e-5)
+    assert losses.matching_loss(pairs, pairs, torch.arange(4), scale=1.0).item() == pytest.approx(
+        2 * math.log(1 + 3 / math.e), rel=1e-5
+    )
 
 
 def test_matching_loss_masks_pairs_of_one_class_but_keeps_the_diagonal():
-    v, a = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)), torch.randn(3, 5, generator=torch.Generator().manual_seed(1))
+    v, a = (
+        torch.randn(3, 5, generator=torch.Generator().manual_seed(0)),
+        torch.randn(3, 5, generator=torch.Generator().manual_seed(1)),
+    )
     assert losses.matching_loss(v, a, torch.tensor([7, 7, 7])).item() == pytest.approx(0.0, abs=1e-6)
     # With classes 0, 0, 1 the first row's softmax runs over columns 0 and 2 alone.
     s = (10 * F.normalize(v, dim=1) @ F.normalize(a, dim=1).T).double()
@@ -49,18 +54,51 @@ def test_discriminator_loss_targets():
     class Oracle(nn.Module):
         """Says 'matches' with logit c and 'real' with logit u, where the images carry both."""
 
-        def forward(self, images, condition, populations):
-            assert populations == 3  # real, wrong and fake, each a BatchNorm population of its own
+        def forward(self, images, condition, groups):
+            assert groups == 3  # real, mismatched and fake, each a BatchNorm group of its own
             return images[:, 0, 0, 0], images[:, 1, 0, 0]
 
     def picture(conditional, unconditional):
         return torch.tensor([conditional, unconditional, 0.0]).view(1, 3, 1, 1)
 
-    # Right about everything, with great confidence: real matches, wrong is real but does not match, fake is neither.
-    right = losses.discriminator_loss(Oracle(), picture(30, 30), picture(-30, 30), picture(-30, -30), torch.zeros(1, 1))
-    assert right.item() == pytest.approx(0.0, abs=1e-6)
-    unsure = losses.discriminator_loss(Oracle(), picture(0, 0), picture(0, 0), picture(0, 0), torch.zeros(1, 1))
-    assert unsure.item() == pytest.approx(6 * math.log(2), rel=1e-6)
+    # Right about everything, with great confidence: real matches, mismatched is real but does not match, fake is neither.
+    for loss, of_unsure in (("non-saturating", 6 * math.log(2)), ("hinge", 6.0)):
+        images = picture(30, 30), picture(-30, 30), picture(-30, -30)
+        right = losses.discriminator_loss(Oracle(), *images, torch.zeros(1, 1), loss)
+        assert right.item() == pytest.approx(0.0, abs=1e-6)
+        unsure = losses.discriminator_loss(Oracle(), *[picture(0, 0)] * 3, torch.zeros(1, 1), loss)
+        assert unsure.item() == pytest.approx(of_unsure, rel=1e-6)
+
+
+def test_both_sides_of_the_non_saturating_loss():
+    discriminator, generator = losses.ADVERSARIAL["non-saturating"]
+    logits = torch.tensor([0.0, math.log(3)])  # sigmoids 1/2 and 3/4
+    assert discriminator(logits, True).item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 2, rel=1e-6)
+    assert discriminator(logits, False).item() == pytest.approx((math.log(2) + math.log(4)) / 2, rel=1e-6)
+    assert generator(logits).item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 2, rel=1e-6)
+
+
+def test_both_sides_of_the_hinge_loss():
+    discriminator, generator = losses.ADVERSARIAL["hinge"]
+    logits = torch.tensor([-3.0, 0.25, 2.0], requires_grad=True)
+    assert discriminator(logits, True).item() == pytest.approx((4 + 0.75 + 0) / 3, rel=1e-6)
+    assert discriminator(logits, False).item() == pytest.approx((0 + 1.25 + 3) / 3, rel=1e-6)
+    assert generator(logits).item() == pytest.approx((3 - 0.25 - 2) / 3, rel=1e-6)
+    # Beyond the margin a discriminator learns nothing; the generator is pulled alike everywhere.
+    assert torch.autograd.grad(discriminator(logits, True), logits)[0].tolist() == pytest.approx([-1 / 3, -1 / 3, 0])
+    assert torch.autograd.grad(discriminator(logits, False), logits)[0].tolist() == pytest.approx([0, 1 / 3, 1 / 3])
+    assert torch.autograd.grad(generator(logits), logits)[0].tolist() == pytest.approx([-1 / 3] * 3)
+
+
+def test_generator_loss_sums_both_answers_of_every_scale():
+    def discriminator(conditional, unconditional):
+        return lambda images, condition: (torch.full((2,), conditional), torch.full((2,), unconditional))
+
+    discriminators, fakes = [discriminator(1.0, 2.0), discriminator(-4.0, 8.0)], [torch.zeros(2, 3, 4, 4)] * 2
+    found = losses.generator_loss(discriminators, fakes, torch.zeros(2, 3), "hinge")
+    assert found.item() == pytest.approx(-(1 + 2 - 4 + 8), rel=1e-6)
+    found = losses.generator_loss(discriminators, fakes, torch.zeros(2, 3))
+    assert found.item() == pytest.approx(sum(math.log(1 + math.exp(-x)) for x in (1, 2, -4, 8)), rel=1e-5)
 
 
 def test_kl_loss_closed_form():
@@ -91,7 +129,9 @@ def plain_map(queries, query_labels, gallery, gallery_labels):
 def test_map_by_hand_and_against_a_plain_loop():
     gallery = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
     # Ranking of [1, 0] is 0, 1, 2; its positives stand at ranks 1 and 3: (1/1 + 2/3) / 2.
-    assert metrics.mean_average_precision(np.array([[2.0, 0.0]]), [5], gallery, [5, 6, 5]) == pytest.approx((1 + 2 / 3) / 2)
+    assert metrics.mean_average_precision(np.array([[2.0, 0.0]]), [5], gallery, [5, 6, 5]) == pytest.approx(
+        (1 + 2 / 3) / 2
+    )
     rng = np.random.default_rng(0)
     q, g, ql, gl = rng.normal(size=(40, 7)), rng.normal(size=(300, 7)), rng.integers(0, 6, 40), rng.integers(0, 5, 300)
     value = metrics.mean_average_precision(torch.tensor(q), torch.tensor(ql), g, gl)
@@ -106,7 +146,10 @@ def test_equal_similarities_keep_the_gallerys_order():
     g[(g == 0).all(1)] = 1.0
     ql, gl = rng.integers(0, 4, 20), rng.integers(0, 4, 60)
     q = g[rng.integers(0, 60, 20)]
-    scaled, vectors = torch.nn.functional.normalize(torch.tensor(q, dtype=torch.float32), dim=1), torch.tensor(g, dtype=torch.float32)
+    scaled, vectors = (
+        torch.nn.functional.normalize(torch.tensor(q, dtype=torch.float32), dim=1),
+        torch.tensor(g, dtype=torch.float32),
+    )
     cosine = ((scaled @ vectors.T) / vectors.norm(dim=1)).numpy()
     assert sum(len(row) - len(np.unique(row)) for row in cosine) > 400  # of 1,200
     ranked = [gl[np.argsort(-row, kind="stable")] == label for row, label in zip(cosine, ql, strict=True)]
@@ -171,10 +214,18 @@ def test_fid_against_torch_fidelity(tmp_path):
     torch.save(net.net.state_dict() | fc, tmp_path / "weights.pth")
     features = extract(fold_norms(freeze(net)), pixels, 299)
     theirs = calculate_metrics(
-        input1=torch.utils.data.Subset(pictures, range(6)), input2=torch.utils.data.Subset(pictures, range(6, 12)), fid=True, cuda=False,
-        feature_extractor_weights_path=str(tmp_path / "weights.pth"), verbose=False, cache=False, save_cpu_ram=True,
-    )  # fmt: skip
-    assert metrics.frechet_distance(features[:6], features[6:]) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
+        input1=torch.utils.data.Subset(pictures, range(6)),
+        input2=torch.utils.data.Subset(pictures, range(6, 12)),
+        fid=True,
+        cuda=False,
+        feature_extractor_weights_path=str(tmp_path / "weights.pth"),
+        verbose=False,
+        cache=False,
+        save_cpu_ram=True,
+    )
+    assert metrics.frechet_distance(features[:6], features[6:]) == pytest.approx(
+        theirs["frechet_inception_distance"], rel=1e-4
+    )
 
 
 def test_kernel_distance_against_its_definition():
@@ -182,5 +233,7 @@ def test_kernel_distance_against_its_definition():
     x, y = rng.normal(size=(30, 5)), rng.normal(size=(30, 5)) + 0.5
     kernel = lambda a, b: (a @ b.T / 5 + 1) ** 3  # noqa: E731
     xx, yy, n = kernel(x, x), kernel(y, y), 30
-    unbiased = (xx.sum() - np.trace(xx)) / (n * (n - 1)) + (yy.sum() - np.trace(yy)) / (n * (n - 1)) - 2 * kernel(x, y).mean()
+    unbiased = (
+        (xx.sum() - np.trace(xx)) / (n * (n - 1)) + (yy.sum() - np.trace(yy)) / (n * (n - 1)) - 2 * kernel(x, y).mean()
+    )
     assert metrics.kernel_distance(x, y) == pytest.approx(unbiased, rel=1e-4)  # a subset is the whole here

@@ -121,7 +121,7 @@ def test_killed_in_the_middle_and_run_again_equals_uninterrupted(toy):
     assert list(run.glob("checkpoints/*/step-*.pt")) and not (run / "metrics.json").exists()
     ended = study(folder)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "goes on from step" in ended.stdout
+    assert "resumes from step" in ended.stdout
     assert {name: (run / name).read_bytes() for name in whole} == whole  # weights, and the same metrics.json twice
 
 
@@ -250,7 +250,7 @@ def test_a_dry_run_walks_every_step_of_the_paper_preset(tmp_path):
     for run in ("sen-sen-seed0", "rdg-s2igan-seed0"):  # trained by the two processes; the notebook took the last checkpoint
         printed = "".join(output.text for cell in nbformat.read(next((results / run).glob("*.ipynb")), as_version=4).cells
                           for output in cell.get("outputs", []) if output.output_type == "stream")  # fmt: skip
-        assert "step 2/2" in printed and "goes on from step 2" in printed
+        assert "step 2/2" in printed and "resumes from step 2" in printed
     metrics = {row["metric"] for row in about["rdg-s2igan-seed0"]["metrics"]}
     assert {"mAP", "FID", "KID", "IS"} <= metrics
     assert {row["metric"] for row in about["classifier-inception-seed0"]["metrics"]} == {"accuracy", "IS real", "IS_std real"}

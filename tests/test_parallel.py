@@ -15,16 +15,30 @@ from s2igan.training import processes
 
 SCRIPT = Path(__file__).with_name("train_with_frozen_norms.py")
 VALUES = {
-    "data_classes": 20, "data_captions": 1, "sen_gru_size": 8, "sen_steps": 20, "sen_batch": 8, "sen_validate_every": 10,
-    "rdg_width": 8, "rdg_discriminator_width": 4, "rdg_steps": 20, "rdg_batch": 8, "rdg_log_every": 10, "rdg_condition_size": 8,
-    "device": "cpu", "precision": "fp32",
-}  # fmt: skip
+    "data_classes": 20,
+    "data_captions": 1,
+    "sen_gru_size": 8,
+    "sen_steps": 20,
+    "sen_batch": 8,
+    "sen_validate_every": 10,
+    "rdg_width": 8,
+    "rdg_discriminator_width": 4,
+    "rdg_steps": 20,
+    "rdg_batch": 8,
+    "rdg_log_every": 10,
+    "rdg_condition_size": 8,
+    "device": "cpu",
+    "precision": "fp32",
+}
 
 
 def train(folder, stage, system, processes):
     values = json.dumps({**VALUES, "system": system})
-    start = [sys.executable] if processes == 1 else [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]  # fmt: skip
+    start = (
+        [sys.executable]
+        if processes == 1
+        else [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     subprocess.run([*start, str(SCRIPT), stage, str(folder), values], check=True, env=environment, timeout=300)
     name = f"{stage}-{system.replace(' ', '-').replace('/', '')}-{processes}"
@@ -36,7 +50,10 @@ def test_two_processes_train_as_one_where_batchnorm_is_frozen(drawn, stage, syst
     (one, log_of_one), (two, log_of_two) = (train(drawn, stage, system, processes) for processes in (1, 2))
     assert one.keys() == two.keys()
     for name in one:
-        assert torch.allclose(one[name].float(), two[name].float(), rtol=0, atol=1e-5), (name, (one[name] - two[name]).abs().max())
+        assert torch.allclose(one[name].float(), two[name].float(), rtol=0, atol=1e-5), (
+            name,
+            (one[name] - two[name]).abs().max(),
+        )
     # One writer, and what it logs is the mean over both.
     assert len(log_of_one) == len(log_of_two) == 2
     for a, b in zip(map(json.loads, log_of_one), map(json.loads, log_of_two), strict=True):

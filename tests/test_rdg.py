@@ -7,7 +7,17 @@ import torch.nn.functional as F
 
 from s2igan.evaluation.fast_generator import FastGenerator
 from s2igan.evaluation.generate import generate, to_uint8
-from s2igan.rdg import Discriminator, Generator, RelationSupervisor, UpBlock, conv3x3, joint_conv, upsample_conv
+from s2igan.rdg import (
+    Discriminator,
+    Generator,
+    RelationSupervisor,
+    UpBlock,
+    conv3x3,
+    inside_of_taps,
+    joint_conv,
+    sums_of_taps,
+    upsample_conv,
+)
 
 
 def millions(net):
@@ -27,7 +37,9 @@ def test_joint_conv_equals_tiling_the_condition(size):
     tiled = condition[:, :, None, None].expand(-1, -1, size, size)
     assert torch.allclose(joint_conv(conv, condition, x), conv(torch.cat([tiled, x], 1)), atol=1e-5)
     two = torch.cat([x, -x])  # two batches of one condition
-    assert torch.allclose(joint_conv(conv, condition, two), conv(torch.cat([tiled.repeat(2, 1, 1, 1), two], 1)), atol=1e-5)
+    assert torch.allclose(
+        joint_conv(conv, condition, two), conv(torch.cat([tiled.repeat(2, 1, 1, 1), two], 1)), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("size", [4, 8, 16])
@@ -44,7 +56,9 @@ def test_upsample_conv_equals_its_plain_form_with_gradients(size):
 def test_generator_images(stages, first_size):
     generator = Generator(12, condition_size=4, noise_size=3, width=16, stages=stages, first_size=first_size)
     images, mu, logvar = generator(torch.randn(2, 3), torch.randn(2, 12))
-    assert [tuple(image.shape) for image in images] == [(2, 3, first_size * 2**i, first_size * 2**i) for i in range(stages)]
+    assert [tuple(image.shape) for image in images] == [
+        (2, 3, first_size * 2**i, first_size * 2**i) for i in range(stages)
+    ]
     assert mu.shape == logvar.shape == (2, 4)
     assert all(image.abs().max() <= 1 for image in images)
 
@@ -70,7 +84,9 @@ def test_the_form_for_generation_draws_the_same(dense, first_size, stages):
     torch.manual_seed(0)
     generator = Generator(12, 4, 3, 16, stages, first_size, dense=dense)
     generator(torch.randn(64, 3), torch.randn(64, 12))  # statistics that are not 0 and 1
-    for norm in (layer for layer in generator.modules() if isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)):
+    for norm in (
+        layer for layer in generator.modules() if isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)
+    ):
         torch.nn.init.normal_(norm.weight, 1, 0.5)
         torch.nn.init.normal_(norm.bias)
     generator.eval()
@@ -110,7 +126,7 @@ def test_discriminator_logits(size):
     assert torch.equal(a[1], b[1]) and not torch.equal(a[0], b[0])
 
 
-def test_batches_that_pass_a_discriminator_together_are_populations_of_their_own():
+def test_batches_that_pass_a_discriminator_together_are_batchnorm_groups():
     torch.manual_seed(0)
     together, apart = Discriminator(32, width=4, condition_size=3), Discriminator(32, width=4, condition_size=3)
     apart.load_state_dict(together.state_dict())
@@ -120,8 +136,10 @@ def test_batches_that_pass_a_discriminator_together_are_populations_of_their_own
     for a, b in zip(found, expected, strict=True):
         assert a.shape == (15,) and torch.allclose(a, b, atol=1e-5)
         weights = torch.randn(15)
-        gradients = [torch.autograd.grad((x * weights).sum(), net.trunk[0].weight, retain_graph=True)[0]
-                     for x, net in ((a, together), (b, apart))]  # fmt: skip
+        gradients = [
+            torch.autograd.grad((x * weights).sum(), net.trunk[0].weight, retain_graph=True)[0]
+            for x, net in ((a, together), (b, apart))
+        ]
         assert torch.allclose(*gradients, atol=1e-4)
     for a, b in zip(together.buffers(), apart.buffers(), strict=True):
         assert torch.allclose(a.float(), b.float(), atol=1e-5)
@@ -130,9 +148,24 @@ def test_batches_that_pass_a_discriminator_together_are_populations_of_their_own
 
 def test_convolutions_have_no_bias_but_the_logits():
     for net in (Generator(12, 4, 3, 16, 3, 8), Discriminator(32, 4, 3)):
-        biased = [name for name, module in net.named_modules() if isinstance(module, torch.nn.Conv2d) and module.bias is not None]
+        biased = [
+            name
+            for name, module in net.named_modules()
+            if isinstance(module, torch.nn.Conv2d) and module.bias is not None
+        ]
         assert biased == (["conditional", "unconditional"] if isinstance(net, Discriminator) else [])
 
 
 def test_up_block_doubles():
     assert UpBlock(6, 3)(torch.randn(2, 6, 8, 8)).shape == (2, 3, 16, 16)
+
+
+def test_images_made_under_inference_mode_leave_no_constant_that_training_cannot_use():
+    inside_of_taps.cache_clear()
+    sums_of_taps.cache_clear()
+    generator = Generator(12, 4, 3, 16, 2, 8)
+    given = torch.randn(2, 3), torch.randn(2, 12), torch.randn(2, 4)
+    with torch.inference_mode():
+        generator(*given)
+    generator(*given)[0][-1].sum().backward()
+    assert all(p.grad is not None for p in generator.next.parameters())

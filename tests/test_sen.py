@@ -38,7 +38,7 @@ def test_embeddings_depend_neither_on_padding_nor_on_the_batch():
     assert torch.allclose(encoder(noisy, lengths), together, atol=1e-6)
 
 
-def test_released_attention_sees_the_padding():
+def test_released_pooling_sees_the_padding():
     masked, released = small(), small(mask_padding=False)
     mel, lengths = torch.randn(2, 80, 40), torch.tensor([80, 30])
     # The longest of a batch has no padding, so both agree on it; on the shorter one they must not.
@@ -104,8 +104,8 @@ def test_lengths_and_learning_rates():
     assert training_steps(300, 150, 1000, 128) == 300
     with pytest.raises(BadInput, match=r"128.*100"):
         training_steps(None, 150, 100, 128)
-    assert lr_factor("step", 0, 1, 49) == 1.0 and lr_factor("step", 0, 1, 50) == pytest.approx(0.1)
-    assert [lr_factor("linear", s, 100, 0) for s in (0, 50, 75)] == [1.0, 1.0, 0.5]
+    assert lr_factor("step", 2000, 10, 499) == 1.0 and lr_factor("step", 2000, 10, 500) == pytest.approx(0.1)
+    assert [lr_factor("linear", 100, 10, s) for s in (0, 50, 75)] == [1.0, 1.0, 0.5]
 
 
 def test_an_epoch_holds_every_image_once_with_its_own_caption():
@@ -114,7 +114,9 @@ def test_an_epoch_holds_every_image_once_with_its_own_caption():
     from s2igan.training.batches import epoch_batches
 
     rng = np.random.default_rng(0)
-    store = SimpleNamespace(caption_ids_by_image=[np.arange(2 * i, 2 * i + 2) for i in range(50)], mel_lengths=rng.integers(20, 90, 100))
+    store = SimpleNamespace(
+        caption_ids_by_image=[np.arange(2 * i, 2 * i + 2) for i in range(50)], mel_lengths=rng.integers(20, 90, 100)
+    )
     images = np.arange(50)[::-2]
     batches = list(epoch_batches(images, store, 8, np.random.default_rng(1)))
     assert len(batches) == 3

@@ -37,9 +37,9 @@ def main(stage: str, folder: Path, values: dict) -> None:
         trained = train_sen(settings, store, network, features, out, "upstream").state_without_backbone()
     else:
         speech = torch.randn(len(store.caption_image), 16, generator=torch.Generator().manual_seed(0))
-        learns = "SEN" in settings.system or "end" in settings.system
+        joint = "SEN" in settings.system or "end" in settings.system
         net = fresh_sen(settings, store, network)
-        nets = train_rdg(settings, store, net, None if learns else speech, out, "upstream")
+        nets = train_rdg(settings, store, net, None if joint else speech, out, "upstream")
         trained = {f"{name}.{k}": v for name, part in nets.trained().items() for k, v in part.state_dict().items()}
         trained |= {f"net.{k}": v for k, v in net.state_without_backbone().items()}
     if processes.rank() == 0:

@@ -51,7 +51,8 @@ def rdg_training_step(
     # 2. D of each scale: a real and matching image -> yes, else -> no.
     condition = mu.detach()
     report = update_discriminators(
-        nets, optimisers, real, mismatched, fakes, condition, settings, autocast
+        nets, optimisers, real, mismatched, fakes, condition, settings,
+        autocast,
     )
 
     # 3. RS: tell the relations of pairs of images apart.

@@ -1,0 +1,66 @@
+"""Evaluation of generated images on a data set drawn small."""
+
+import numpy as np
+import pytest
+import torch
+from small_training import settings_for, train_rdg
+
+from s2igan.evaluation.evaluator import FeatureNetworks
+from s2igan.evaluation.feature_networks import extract
+from s2igan.evaluation.generate import generate
+from s2igan.evaluation.images import evaluate_rdg
+from s2igan.evaluation.references import evaluate_real
+
+
+def test_evaluation_rows_and_their_repetition(world, tmp_path):
+    settings = settings_for("S2IGAN")
+    speech = torch.randn(len(world.store.caption_image), 16)
+    features = extract(world.evaluator, world.store.images, 32)
+    judges = FeatureNetworks(world.evaluator, world.evaluator, world.evaluator, features, features)
+    generator = train_rdg(world, tmp_path, rdg_steps=2)
+    first, second = (evaluate_rdg(generator, world.store, speech, judges, settings) for _ in range(2))
+    assert first == second
+    values = {row["metric"]: row for row in first}
+    assert {"mAP", "FID", "KID", "IS", "IS_std", "attribute colour", "asked colour"} <= set(values)
+    assert all(row["split"] == "test" for row in first)
+    assert all(
+        row["n"] == 20 for row in first if "asked" not in row["metric"]
+    )  # 4 unseen classes x 5 images x 1 caption
+    assert values["asked colour"]["value"] == values["attribute colour"]["value"]  # a flower's colour is always named
+    naming = sum("ring" in world.store.caption_text[i] for i in world.store.caption_ids_of("test"))
+    assert values["asked ring"]["n"] == naming < 20
+    real = {row["metric"]: row["value"] for row in evaluate_real(world.store, judges, settings)}
+    assert 0 <= real["FID real"] < values["FID"]["value"]
+
+
+def test_the_released_map_shows_generated_images_in_another_range(world, tmp_path):
+    class Watching(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.lowest = torch.nn.Parameter(torch.zeros(())), []
+
+        def forward(self, images):
+            self.lowest.append(float(images.min()))
+            return images.flatten(1)[:, ::97]
+
+    settings, watching = settings_for("S2IGAN"), Watching()
+    speech, generator = torch.randn(len(world.store.caption_image), 16), train_rdg(world, tmp_path, rdg_steps=2)
+    features = extract(world.evaluator, world.store.images, 32)
+    real = extract(watching, world.store.images, 32)
+    watching.lowest.clear()
+    judges = FeatureNetworks(watching, world.evaluator, world.evaluator, real, features)
+    values = {row["metric"]: row["value"] for row in evaluate_rdg(generator, world.store, speech, judges, settings)}
+    ours, released = watching.lowest[::2], watching.lowest[1::2]
+    assert released == pytest.approx([(low + 1) / 2 for low in ours]) and min(ours) < 0
+    assert values["mAP released"] != values["mAP"] and 0 < values["mAP released"] <= 100
+    assert "mAP released" not in {
+        row["metric"] for row in evaluate_rdg(generator, world.store, speech, judges, settings, "val")
+    }
+
+
+def test_generated_images_do_not_depend_on_the_batch(world, tmp_path):
+    generator = train_rdg(world, tmp_path, rdg_steps=2)
+    speech = torch.randn(7, 16)
+    one, other = (np.concatenate(list(generate(generator, speech, 3, batch))) for batch in (7, 2))
+    assert one.shape == (7, 32, 32, 3) and one.dtype == np.uint8
+    assert np.abs(one.astype(int) - other).max() <= 1
