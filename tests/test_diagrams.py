@@ -98,10 +98,10 @@ def test_networks_that_have_no_weights_are_drawn_too():
 def test_figures_say_what_they_show():
     log = [{"step": step, "loss": step / 3, "val_mAP": step} for step in (1, 2)]
     text = alternative_text.alt(plots.curves({"S2IGAN": log, "S2IGAN w/o RS": log}, ["loss", "val_mAP"], "Training $L_d$"))
-    assert text == "Lines: Training L_d; loss; val_mAP. Legend: S2IGAN; S2IGAN w/o RS. Across: step."
+    assert text == "Lines: Training L_d. Legend: S2IGAN; S2IGAN w/o RS. Across: step. Up: loss; val_mAP."
     picture = np.zeros((8, 8, 3), np.uint8)
     sheet = plots.contact_sheet([[picture], [picture]], ["a red one", "a blue one"], "Two")
-    assert alternative_text.alt(sheet) == "Pictures: Two. Rows: a red one; a blue one."
+    assert alternative_text.alt(sheet) == "Images: Two. Rows: a red one; a blue one."
     bars = alternative_text.alt(plots.bars({"flowers": {"S2IGAN": 1.0}, "birds": {"S2IGAN": 2.0}}, "mAP"))
     assert bars.startswith("Bars") and "Groups: flowers; birds" in bars and text.startswith("Lines: ")
     drawn = diagrams.rdg(generator())

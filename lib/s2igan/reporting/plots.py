@@ -1,7 +1,7 @@
-"""The study's figures. Each function returns a matplotlib Figure; `save` writes it as PNG and SVG, or PNG alone where it holds pictures.
+"""The study's figures. Each function returns a matplotlib Figure; `save` writes it as PNG and SVG, images as PNG alone.
 
-Pictures are uint8 arrays [s, s, 3]. Colours are seaborn's colour-blind palette, and lines differ in dashes too, so that grey suffices.
-In a notebook, every figure shown takes its alternative text along (`alt`), for those who hear the page.
+Images are uint8 arrays [s, s, 3]. Colours are seaborn's colour-blind palette, and lines differ in dashes too, so that
+grey suffices. In a notebook every figure has an alternative text (`alternative_text.alt`), for those who hear it.
 """
 
 from __future__ import annotations
@@ -13,89 +13,128 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 
 from s2igan.data.files import replacing
 
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2, 1, 2)))
-sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", rc={"figure.dpi": 100, "svg.hashsalt": "s2igan"})
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2, 1, 2)), (0, (1, 4)))
+HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++", "**", "--")
+IMAGE_DPI = (
+    90  # of figures that hold images, also when they are saved: so an image pixel can be whole pixels of the file
+)
+sns.set_theme(
+    context="notebook", style="whitegrid", palette="colorblind", rc={"figure.dpi": 100, "svg.hashsalt": "s2igan"}
+)
 
 
 def save(figure: Figure, path: str | Path, vector: bool = True) -> None:
-    """Write a figure as `path`.png, and as `path`.svg too where it is a plot and not pictures. Equal figures give equal bytes."""
-    for suffix in (".png", ".svg") if vector else (".png",):
-        with replacing(Path(path).with_suffix(suffix)) as temporary:
-            figure.savefig(temporary, bbox_inches="tight", dpi=150 if vector else 90, metadata={"Date": None} if suffix == ".svg" else None)
+    """Write a figure as `path`.png, and as `path`.svg too where it is a plot. Equal figures give equal bytes."""
+    path = Path(path)
+    if vector:
+        with replacing(path.with_suffix(".svg")) as temporary:
+            figure.savefig(temporary, bbox_inches="tight", metadata={"Date": None})
+    with replacing(path.with_suffix(".png")) as temporary:
+        if vector:
+            figure.savefig(temporary, bbox_inches="tight", dpi=150)
+        else:
+            figure.savefig(temporary, bbox_inches=whole_pixels(figure), dpi=figure.dpi)
+
+
+def whole_pixels(figure: Figure, margin: int = 6) -> Bbox:
+    """What is drawn in a figure, in inches, rounded outwards to whole pixels; `margin` in pixels."""
+    box = figure.get_tightbbox(figure.canvas.get_renderer()).get_points() * figure.dpi
+    return Bbox([np.floor(box[0]) - margin, np.ceil(box[1]) + margin] / np.float64(figure.dpi))
 
 
 def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 1) -> np.ndarray:
-    """Pictures [s, s, 3] as one array: rows of equal length, `gap` white pixels between them."""
+    """Images [s, s, 3] as one array: rows of equal length, `gap` white pixels between the images."""
     size = rows[0][0].shape[0]
     sheet = np.full((len(rows) * (size + gap) - gap, len(rows[0]) * (size + gap) - gap, 3), 255, np.uint8)
     for r, row in enumerate(rows):
-        for c, picture in enumerate(row):
-            sheet[r * (size + gap) : r * (size + gap) + size, c * (size + gap) : c * (size + gap) + size] = picture
+        for c, image in enumerate(row):
+            sheet[r * (size + gap) : r * (size + gap) + size, c * (size + gap) : c * (size + gap) + size] = image
     return sheet
 
 
-def contact_sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str] = (), title: str = "", inch: float = 0.75) -> Figure:
-    """Rows of pictures with a label at the left of each."""
-    sheet = grid(rows)
-    figure, axis = plt.subplots(figsize=(inch * len(rows[0]), inch * len(rows)))
-    axis.imshow(sheet, interpolation="nearest")
-    axis.set(xticks=[], yticks=[], title=title)
-    axis.grid(False)
-    if labels:
-        step = sheet.shape[0] / len(rows)
-        axis.set_yticks([(i + 0.5) * step for i in range(len(rows))], [textwrap.fill(label, 48) for label in labels], fontsize=8)
-    for spine in axis.spines.values():
-        spine.set_visible(False)
-    return figure
+def _show_sheets(
+    sheets: Sequence[np.ndarray], image_size: int, inch: float, gap: int = 14
+) -> tuple[Figure, list[Axes]]:
+    """Sheets of images side by side, `gap` pixels apart, an axis each. An image takes about `inch` inches.
 
-
-def columns_of_rows(blocks: dict[str, Sequence[Sequence[np.ndarray]]], labels: Sequence[str] = (), inch: float = 0.55) -> Figure:
-    """Blocks side by side, such as ground truth and systems: {heading: rows of pictures}, the same number of rows in each.
-
-    `labels`, one a row, stand at the left, broken into lines of some 40 characters.
+    Each pixel of an image is a whole number of pixels of the figure, whose edges are those of the sheets: labels lie
+    outside, and `save` makes room for them.
     """
-    count = len(next(iter(blocks.values())))
-    widths = [len(rows[0]) for rows in blocks.values()]
-    gap = 0.15  # inches between blocks
-    size = inch * sum(widths) + gap * (len(blocks) - 1), inch * count
-    figure, axes = plt.subplots(1, len(blocks), figsize=size, width_ratios=widths, squeeze=False)
-    # Labels and headings lie outside of it; `save` makes room.
-    figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=gap / (inch * np.mean(widths)))
-    for i, (axis, (heading, rows)) in enumerate(zip(axes[0], blocks.items(), strict=True)):
-        sheet = grid(rows)
+    factor = max(1, round(inch * IMAGE_DPI / image_size))
+    height = factor * sheets[0].shape[0]
+    width = factor * sum(sheet.shape[1] for sheet in sheets) + gap * (len(sheets) - 1)
+    figure = plt.figure(figsize=(width / IMAGE_DPI, height / IMAGE_DPI), dpi=IMAGE_DPI)
+    axes, left = [], 0
+    for sheet in sheets:
+        axis = figure.add_axes((left / width, 0, factor * sheet.shape[1] / width, 1))
         axis.imshow(sheet, interpolation="nearest", aspect="auto")
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
-        axis.set_title(heading, fontsize=10)
-        if labels and i == 0:
-            positions = [(k + 0.5) * sheet.shape[0] / count for k in range(count)]
-            axis.set_yticks(positions, ["\n".join(textwrap.wrap(label, 42)) for label in labels], fontsize=8)
         for spine in axis.spines.values():
             spine.set_visible(False)
+        axes.append(axis)
+        left += factor * sheet.shape[1] + gap
+    return figure, axes
+
+
+def _label_rows(axis: Axes, height: int, labels: Sequence[str], characters: int) -> None:
+    positions = [(i + 0.5) * height / len(labels) for i in range(len(labels))]
+    axis.set_yticks(positions, [textwrap.fill(label, characters) for label in labels], fontsize=8)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str] = (), title: str = "", inch: float = 0.75
+) -> Figure:
+    """Rows of images, about `inch` inches each, with a label at the left of each row."""
+    sheet = grid(rows)
+    figure, (axis,) = _show_sheets([sheet], len(rows[0][0]), inch)
+    axis.set_title(title)
+    if labels:
+        _label_rows(axis, len(sheet), labels, 48)
     return figure
 
 
-def enlarged(picture: np.ndarray, size: int) -> np.ndarray:
-    """A picture of s pixels with each pixel repeated, `size` (a multiple of s) a side."""
-    return picture.repeat(size // len(picture), 0).repeat(size // len(picture), 1)
+def columns_of_rows(
+    blocks: dict[str, Sequence[Sequence[np.ndarray]]], labels: Sequence[str] = (), inch: float = 0.7
+) -> Figure:
+    """Blocks side by side, such as ground truth and systems: {heading: rows of images}, as many rows in each.
+
+    Args: labels: one a row, at the left. inch: about the size of an image.
+    """
+    sheets = [grid(rows) for rows in blocks.values()]
+    figure, axes = _show_sheets(sheets, len(next(iter(blocks.values()))[0][0]), inch)
+    for axis, heading in zip(axes, blocks, strict=True):
+        characters = max(8, int(axis.get_window_extent().width / 7))
+        axis.set_title(textwrap.fill(heading, characters), fontsize=10)
+    if labels:
+        _label_rows(axes[0], len(sheets[0]), labels, 42)
+    return figure
 
 
-def framed(picture: np.ndarray, right: bool) -> np.ndarray:
-    """A picture with a white and black frame drawn into it if `right`: contrast, not hue, says so."""
+def enlarged(image: np.ndarray, size: int) -> np.ndarray:
+    """An image of s pixels with each pixel repeated, to `size` pixels a side, a multiple of s."""
+    return image.repeat(size // len(image), 0).repeat(size // len(image), 1)
+
+
+def framed(image: np.ndarray, right: bool) -> np.ndarray:
+    """An image with a white and black frame drawn into it if `right`: contrast, not hue, says so."""
     if not right:
-        return picture
-    picture, edge = picture.copy(), max(1, len(picture) // 24)
+        return image
+    image, edge = image.copy(), max(1, len(image) // 24)
     for width, value in ((3 * edge, 255), (2 * edge, 0), (edge, 255)):
-        picture[:width], picture[-width:], picture[:, :width], picture[:, -width:] = value, value, value, value
-    return picture
+        image[:width], image[-width:], image[:, :width], image[:, -width:] = value, value, value, value
+    return image
 
 
 def attention(mel: np.ndarray, weights: np.ndarray, text: str) -> Figure:
-    """Attention over time [T'] above the log-mel [T, 40] that it dwells on."""
+    """Attention over time [T'] above the log-mel [T, 40] that it belongs to."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 3.2), sharex=True, height_ratios=(1, 2))
     # A step of T' is four frames of 10 ms, and sees sixteen.
     top.fill_between((np.arange(len(weights)) * 4 + 8) / 100, weights, step="mid", alpha=0.8)
@@ -135,57 +174,126 @@ def waveform_and_mel(waveform: np.ndarray, mel: np.ndarray, sample_rate: int = 2
     seconds = len(waveform) / sample_rate
     top.plot(np.arange(len(waveform)) / sample_rate, waveform, linewidth=0.4)
     top.set(ylabel="amplitude", title=title)
-    picture = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="cividis", extent=(0, seconds, 0, mel.shape[1]))
+    image = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="cividis", extent=(0, seconds, 0, mel.shape[1]))
     bottom.set(xlabel="seconds", ylabel="mel band")
     bottom.grid(False)
-    figure.colorbar(picture, ax=[top, bottom], label="standard deviations", pad=0.01)
+    figure.colorbar(image, ax=[top, bottom], label="standard deviations", pad=0.01)
     return figure
 
 
 def curves(runs: dict[str, list[dict[str, float]]], names: Sequence[str], title: str = "", columns: int = 3) -> Figure:
-    """Logged values over training steps: a panel for each name, a line for each run ({run: records of log.jsonl})."""
+    """Logged values over training steps: a panel for each name, a line for each run.
+
+    A run has one colour and one dash in all panels, also where other runs lack a value.
+
+    Args: runs: {run: records of log.jsonl}. names: of the logged values; those that no run has are left out.
+    """
     names = [name for name in names if any(name in record for log in runs.values() for record in log)]
     rows = -(-len(names) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 2.5 * rows), squeeze=False)
+    lines = {}
     for axis, name in zip(axes.flat, names, strict=False):
-        for (label, log), dash in zip(runs.items(), DASHES * len(runs), strict=False):
-            points = [(record["step"], record[name]) for record in log if name in record]
-            if points:
-                axis.plot(*zip(*points, strict=True), label=label, linestyle=dash, linewidth=1.4)
-        axis.set_title(name, fontsize=10)
+        for i, (run, log) in enumerate(runs.items()):
+            if points := [(record["step"], record[name]) for record in log if name in record]:
+                dash = DASHES[i % len(DASHES)]
+                (lines[run],) = axis.plot(*zip(*points, strict=True), color=f"C{i % 10}", linestyle=dash, linewidth=1.4)
         axis.set_xlabel("step", fontsize=9)
+        axis.set_ylabel(name, fontsize=9)
     for axis in list(axes.flat)[len(names) :]:
         axis.axis("off")
-    if len(runs) > 1:
-        axes.flat[0].legend(fontsize=8)
     figure.suptitle(title)
     figure.tight_layout()
+    if len(runs) > 1:
+        _legend_below(figure, {run: lines[run] for run in runs if run in lines})
     return figure
 
 
-def bars(values: dict[str, dict[str, float]], ylabel: str, reference: dict[str, float] | None = None, title: str = "") -> Figure:
-    """Grouped bars, {group: {bar: value}}, with dashed horizontal lines at named reference values such as chance."""
-    figure, axis = plt.subplots(figsize=(max(5, 0.9 * len(values) * len(next(iter(values.values())))), 3.2))
-    names = list(dict.fromkeys(bar for group in values.values() for bar in group))
-    width = 0.8 / len(names)
-    for i, (name, hatch) in enumerate(zip(names, ("", "//", "..", "xx", "\\\\", "oo", "++", "**") * len(names), strict=False)):
-        heights = [group.get(name, np.nan) for group in values.values()]
-        drawn = axis.bar(np.arange(len(values)) + (i - (len(names) - 1) / 2) * width, heights, width * 0.95, label=name, hatch=hatch)
-        axis.bar_label(drawn, fmt="%.3g", fontsize=8)
-    for (name, value), dash in zip((reference or {}).items(), DASHES[1:], strict=False):
+def _legend_below(figure: Figure, lines: dict[str, Line2D]) -> None:
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0)}
+    figure.legend(lines.values(), lines.keys(), fontsize=9, ncol=4, handlelength=4, **place)
+
+
+def _mark(axis: Axes, values: dict[str, float]) -> None:
+    """Horizontal lines at named reference values such as chance, told apart by their dashes."""
+    for (name, value), dash in zip(values.items(), DASHES[1:], strict=False):
         axis.axhline(value, linestyle=dash, color="black", linewidth=1, label=f"{name} ({value:.3g})")
+
+
+def bars(
+    values: dict[str, dict[str, float]],
+    ylabel: str,
+    reference: dict[str, float] | None = None,
+    title: str = "",
+    xlabel: str = "",
+) -> Figure:
+    """Grouped bars, {group: {bar: value}}, with dashed horizontal lines at named reference values such as chance.
+
+    For a few groups; `small_multiples` shows many.
+    """
+    names = list(dict.fromkeys(bar for group in values.values() for bar in group))
+    figure, axis = plt.subplots(figsize=(min(12, max(5, 0.9 * len(values) * len(names))), 3.2))
+    width = 0.8 / len(names)
+    for i, name in enumerate(names):
+        heights = [group.get(name, np.nan) for group in values.values()]
+        places = np.arange(len(values)) + (i - (len(names) - 1) / 2) * width
+        drawn = axis.bar(places, heights, width * 0.95, label=name, hatch=HATCHES[i % len(HATCHES)])
+        axis.bar_label(drawn, fmt="%.3g", fontsize=8)
+    _mark(axis, reference or {})
     axis.set_xticks(np.arange(len(values)), values.keys())
-    axis.set(ylabel=ylabel, title=title)
+    axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
-def scatter(panels: dict[str, tuple[np.ndarray, Sequence[str]]], title: str = "") -> Figure:
-    """Points [N, 2] coloured and marked by label, side by side: {heading: (points, labels)}."""
+def small_multiples(
+    values: dict[str, dict[str, float]],
+    xlabel: str,
+    references: dict[str, dict[str, float]] | None = None,
+    title: str = "",
+    columns: int = 4,
+) -> Figure:
+    """A small panel for each quantity, such as an attribute, and in it a dot for each system, on a scale from 0 to 100.
+
+    Args:
+        values: {panel: {system: value}}.
+        references: values that are drawn as dashed lines, such as chance, {name: {panel: value}}.
+    """
+    references, lines = references or {}, {}
+    systems = list(dict.fromkeys(system for panel in values.values() for system in panel))
+    rows = -(-len(values) // columns)
+    size = (2.6 + 1.75 * min(columns, len(values)), rows * (0.24 * len(systems) + 0.5) + 0.8)
+    figure, axes = plt.subplots(rows, min(columns, len(values)), figsize=size, sharex=True, sharey=True, squeeze=False)
+    for axis, (name, panel) in zip(axes.flat, values.items(), strict=False):
+        for i, system in enumerate(systems):
+            if system in panel:
+                axis.plot(panel[system], i, "o", color="black", markersize=5)
+        for (reference, of_panels), dash in zip(references.items(), DASHES[1:], strict=False):
+            if name in of_panels:
+                lines[reference] = axis.axvline(of_panels[name], color="black", linestyle=dash, linewidth=1.2)
+        axis.set_title(name, fontsize=10)
+        axis.tick_params(labelsize=8)
+        axis.set(xlim=(-4, 104), ylim=(len(systems) - 0.5, -0.5), yticks=range(len(systems)))
+        axis.set_yticklabels(systems, fontsize=8)
+    for axis in list(axes.flat)[len(values) :]:
+        axis.axis("off")
+    figure.supxlabel(xlabel, fontsize=10)
+    figure.suptitle(title)
+    figure.tight_layout()
+    if lines:
+        _legend_below(figure, lines)
+    return figure
+
+
+def scatter(panels: dict[str, tuple[np.ndarray, Sequence[str]]], title: str = "", axes_name: str = "t-SNE") -> Figure:
+    """Points [N, 2] coloured and marked by label, side by side: {heading: (points, labels)}.
+
+    The axes of t-SNE have no unit, so they have no ticks; `axes_name` names them.
+    """
     figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 4), squeeze=False)
     for axis, (heading, (points, labels)) in zip(axes[0], panels.items(), strict=True):
-        sns.scatterplot(x=points[:, 0], y=points[:, 1], hue=list(labels), style=list(labels), ax=axis, s=28, legend=axis is axes[0][-1])
-        axis.set(xticks=[], yticks=[], title=heading)
+        last, groups = axis is axes[0][-1], list(labels)
+        sns.scatterplot(x=points[:, 0], y=points[:, 1], hue=groups, style=groups, ax=axis, s=28, legend=last)
+        axis.set(xticks=[], yticks=[], title=heading, xlabel=f"{axes_name} 1", ylabel=f"{axes_name} 2")
     if axes[0][-1].get_legend():
         sns.move_legend(axes[0][-1], "upper left", bbox_to_anchor=(1, 1), fontsize=7, title=None)
     figure.suptitle(title)
@@ -204,16 +312,17 @@ def matrix(values: np.ndarray, xlabel: str, ylabel: str, rows: Sequence[str] = (
     return figure
 
 
-def seeds(values: dict[str, Sequence[float]], ylabel: str, reference: dict[str, float] | None = None, title: str = "") -> Figure:
-    """A dot for every seed of every system and a bar at their mean: {system: values}; dashed lines at named reference values."""
+def seeds(
+    values: dict[str, Sequence[float]], ylabel: str, reference: dict[str, float] | None = None, title: str = ""
+) -> Figure:
+    """A dot for every seed of every system, a bar at their mean: {system: values}; dashed lines at reference values."""
     figure, axis = plt.subplots(figsize=(1.1 * len(values) + 2, 3.4))
     for i, points in enumerate(values.values()):
         axis.plot(np.full(len(points), i), points, "o", color="black", markersize=5, markerfacecolor="none")
         axis.hlines(np.mean(points), i - 0.3, i + 0.3, color="black", linewidth=2)
-    for (name, value), dash in zip((reference or {}).items(), DASHES[1:], strict=False):
-        axis.axhline(value, linestyle=dash, color="black", linewidth=1, label=f"{name} ({value:.3g})")
+    _mark(axis, reference or {})
     axis.set_xticks(range(len(values)), [textwrap.fill(name, 12) for name in values], fontsize=9)
-    axis.set(ylabel=ylabel, title=title)
+    axis.set(xlabel="system (a ring is a seed, a bar the mean)", ylabel=ylabel, title=title)
     axis.set_ylim(bottom=0)
     if reference:
         axis.legend(fontsize=8)
@@ -221,29 +330,30 @@ def seeds(values: dict[str, Sequence[float]], ylabel: str, reference: dict[str, 
     return figure
 
 
-def intervals(panels: dict[str, dict[str, tuple[float, float, float]]], xlabel: str) -> Figure:
-    """Means with their intervals, {panel: {row: (mean, low, high)}}: panels above each other, a row each, around a line at 0.
+def intervals(
+    panels: dict[str, dict[str, tuple[float, float, float]]], xlabel: str, ylabel: str = "system"
+) -> Figure:
+    """Means with their intervals around a line at 0: {panel: {row: (mean, low, high)}}, the panels above each other.
 
     An interval that is infinite (of a single seed) is left out; its mean stays.
     """
     counts = [len(rows) for rows in panels.values()]
-    figure, axes = plt.subplots(
-        len(panels), 1, figsize=(7.5, 0.9 + sum(0.34 * n + 0.55 for n in counts)), squeeze=False, sharex=True, height_ratios=[n + 0.6 for n in counts]
-    )
+    size, heights = (7.5, 0.9 + sum(0.34 * n + 0.55 for n in counts)), [n + 0.6 for n in counts]
+    figure, axes = plt.subplots(len(panels), 1, figsize=size, squeeze=False, sharex=True, height_ratios=heights)
     for axis, (heading, rows) in zip(axes[:, 0], panels.items(), strict=True):
         axis.axvline(0, color="black", linewidth=1)
         for i, (mean, low, high) in enumerate(rows.values()):
             bounds = [[mean - low], [high - mean]] if np.isfinite(low) else None
             axis.errorbar(mean, i, xerr=bounds, fmt="o", color="black", capsize=4, markersize=5)
         axis.set_yticks(range(len(rows)), list(rows), fontsize=9)
-        axis.set(title=heading, ylim=(len(rows) - 0.4, -0.6))
+        axis.set(title=heading, ylabel=ylabel, ylim=(len(rows) - 0.4, -0.6))
     axes[-1, 0].set_xlabel(xlabel)
     figure.tight_layout()
     return figure
 
 
 def placed(scores: np.ndarray, values: dict[str, float], threshold: float, xlabel: str, title: str = "") -> Figure:
-    """A histogram of scores [N] with a marked line for each of some values, {name: value}, and the side beyond `threshold` shaded."""
+    """A histogram of scores [N] with a line at each of some values, {name: value}; beyond `threshold` it is shaded."""
     figure, axis = plt.subplots(figsize=(9, 2.6))
     axis.hist(scores, bins=40, color="lightgrey", edgecolor="black", linewidth=0.5)
     right = 1.05 * max(float(np.max(scores)), threshold, *values.values())
