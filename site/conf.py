@@ -7,12 +7,20 @@ from typing import Any
 from docutils import nodes
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import build
+from builder import library
+
+# Where the project is published, such as "https://example.org/you/s2igan": pages then link to their sources there.
+REPOSITORY = ""
+# Where notebooks can be run, in the terms of the theme's `launch_buttons`, such as {"binderhub_url": "https://..."};
+# needs REPOSITORY.
+LAUNCH: dict[str, str] = {}
 
 project = "S2IGAN"
-author = "the study's authors"
-html_title = "S2IGAN: from spoken descriptions to images"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
+author = "the authors of this reimplementation"
+html_title = "S2IGAN: spoken descriptions to images"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.viewcode", "sphinx_copybutton"]
+
+exclude_patterns = ["sources"]  # to download
 
 # Notebooks are shown as they ran: nothing is executed here.
 nb_execution_mode = "off"
@@ -35,8 +43,11 @@ html_theme = "sphinx_book_theme"
 html_theme_options = {
     "home_page_in_toc": True, "use_download_button": False, "use_fullscreen_button": False, "show_toc_level": 2,
     "search_bar_text": "Search the study", "navbar_persistent": [], "footer_content_items": [],
-    "primary_sidebar_end": [],
+    "primary_sidebar_end": [], "repository_url": REPOSITORY, "use_repository_button": bool(REPOSITORY),
+    "path_to_docs": "notebooks", "launch_buttons": LAUNCH if REPOSITORY else {},
 }  # fmt: skip
+copybutton_exclude = ".linenos, .gp, .go"
+copybutton_selector = "div.cell_input div.highlight pre, div.highlight-default pre, div.highlight-none pre"
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
@@ -49,7 +60,7 @@ html_domain_indices = False
 
 
 def give_alternative_texts(app: Any, doctree: nodes.document) -> None:
-    """Gives every image that a notebook shows the text that build.py found for it."""
+    """Gives every image that a notebook shows the text that builder found for it."""
     for cell in doctree.findall(lambda node: isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"):
         bundles = [node for node in cell.findall(nodes.container) if node.get("nb_element") == "mime_bundle"]
         shown = [images for bundle in bundles if (images := list(bundle.findall(nodes.image)))]
@@ -60,7 +71,7 @@ def give_alternative_texts(app: Any, doctree: nodes.document) -> None:
 
 def read_docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Turns a plain docstring, in place, into what Sphinx reads."""
-    lines[:] = build.docstring(lines)
+    lines[:] = library.docstring(lines)
 
 
 def setup(app: Any) -> None:

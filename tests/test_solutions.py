@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from test_training import TINY
@@ -146,3 +147,25 @@ def test_figures(store, settings):
     assert list(table.columns) == values["colour"] and np.allclose(table.sum(axis=1), 100)
     between = module.between_sentences(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 3)
     assert torch.allclose(between, torch.tensor([[1.0, 0.0], [math.sqrt(0.5)] * 2, [0.0, 1.0]]))
+
+
+def test_distinctive_loss():
+    module = solutions("05_distinctive_loss")
+    assert module.cross_entropy(0.0, 342) == pytest.approx(math.log(342))  # a guess
+    for scale in (1.0, 10.0):
+        assert module.cross_entropy(module.length_needed(1.0, 342, scale), 342, scale) == pytest.approx(1.0)
+    classifier, embedding = torch.nn.Linear(8, 5, bias=False), torch.eye(8)[:1]
+    with torch.no_grad():
+        classifier.weight.zero_()[0, 0] = 0.9
+    found = torch.nn.functional.cross_entropy(classifier(embedding), torch.tensor([0])).item()
+    assert module.cross_entropy(0.9, 5) == pytest.approx(found)
+    gains = pd.DataFrame({"data set": ["a", "a"], "condition": ["x", "y"], "high": [2.0, 0.5]})
+    assert module.largest_gains(gains).to_dict() == {("a", "y"): 0.5, ("a", "x"): 2.0}
+
+
+def test_cost():
+    module = solutions("07_cost")
+    hours = {"features of all images": 1.0, "SEN": 2.0, "SEN w/o L_d": 2.5, "text encoder": 9.0, "evaluation of all systems": 0.25}
+    hours |= {"S2IGAN": 10.0, "S2IGAN end-to-end": 11.0, "StackGAN-v2 (T2IG)": 5.0}
+    assert module.longest_chain(pd.Series(hours)) == 1 + 9 + 5 + 0.25  # the text encoder, then its generator
+    assert module.kept_features(pd.Series({"features of all images": 2.0, "S2IGAN": 30.0})) == pytest.approx(0.2)
