@@ -1,7 +1,7 @@
 """Builds the study's site, a Jupyter Book by Sphinx and MyST-NB: executed notebooks, docs/, tables, and the library.
 
-`make site` calls it. It collects what it shows into site/_build/source and writes site/_build/html/index.html. Nothing is
-executed, no network is used, and the result opens from disk as from any web server. Settings are in conf.py.
+`make site` calls it. It collects what it shows into site/_build/source and writes site/_build/html/index.html. Nothing
+is executed, no network is used, and the result opens from disk as from any web server. Settings are in conf.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import shutil
 import sys
 import time
 from pathlib import Path
-
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -30,13 +29,18 @@ DEMO = Path("docs/img/demo.wav")
 
 
 def main(words: list[str]) -> int:
-    """Builds the site; returns the exit status: 0 built, 1 with faults, 2 bad input. words: STUDY=name, DATASET=name."""
+    """Builds the site; returns the exit status: 0 built, 1 with faults, 2 bad input.
+
+    Args: words: STUDY=name, DATASET=name.
+    """
     try:
         given = read_words(words)
         if unknown := sorted(given.keys() - {"study", "datasets"}):
             raise BadInput(f"{unknown[0].upper()} is no word of `make site`: it knows STUDY and DATASET")
         if any(importlib.util.find_spec(name) is None for name in ("sphinx", "myst_nb", "sphinx_copybutton")):
-            raise BadInput("the site's tools are not installed: `make site` does it, or pip install -r requirements-site.lock")
+            raise BadInput(
+                "the site's tools are not installed: `make site` does it, or pip install -r requirements-site.lock"
+            )
         import conf
 
         root, started = project_root(), time.monotonic()
@@ -56,9 +60,7 @@ def main(words: list[str]) -> int:
     return 1 if found else 0
 
 
-def collect(
-    root: Path, out: Path, study: str = "", dataset: str = "mini-flowers", repository: str = ""
-) -> list[str]:
+def collect(root: Path, out: Path, study: str = "", dataset: str = "mini-flowers", repository: str = "") -> list[str]:
     """Writes everything that Sphinx reads to the folder `out`, which it empties first.
 
     Returns: the notebooks that are shown without outputs.
@@ -112,7 +114,7 @@ def sound(root: Path) -> str:
 
 
 def render(source: Path, out: Path) -> list[str]:
-    """Runs Sphinx over the collected pages into `out`, which it empties first; returns what is wrong with the result."""
+    """Runs Sphinx over the collected pages into `out`, which it empties first; returns the faults of the result."""
     from sphinx.cmd.build import build_main
 
     shutil.rmtree(out, ignore_errors=True)
@@ -128,7 +130,7 @@ def render(source: Path, out: Path) -> list[str]:
 
 
 def mathjax() -> Path:
-    """The one file of MathJax that sets formulas as SVG: it needs no font files, which some browsers do not load from disk."""
+    """MathJax in one file, for formulas as SVG: it needs no font files, which some browsers do not load from disk."""
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if spec is None or spec.origin is None:
         raise BadInput("sphinx-mathjax-offline is not installed: pip install -r requirements-site.lock")

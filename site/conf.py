@@ -61,7 +61,9 @@ html_domain_indices = False
 
 def give_alternative_texts(app: Any, doctree: nodes.document) -> None:
     """Gives every image that a notebook shows the text that builder found for it."""
-    for cell in doctree.findall(lambda node: isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"):
+    for cell in doctree.findall(
+        lambda node: isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
+    ):
         bundles = [node for node in cell.findall(nodes.container) if node.get("nb_element") == "mime_bundle"]
         shown = [images for bundle in bundles if (images := list(bundle.findall(nodes.image)))]
         for images, alt in zip(shown, cell["cell_metadata"].get("alts", []), strict=True):

@@ -36,15 +36,32 @@ def test_links_lead_somewhere(path):
 def test_tables_are_those_of_the_reference():
     text = (ROOT / "docs/results.md").read_text()
     kept = ROOT / "results/reference"
-    names = ("table1", "table2", "claims", "retrieval", "asked_mini-flowers", "asked_mini-birds", "words", "published1", "published2")
+    names = (
+        "table1",
+        "table2",
+        "claims",
+        "retrieval",
+        "asked_mini-flowers",
+        "asked_mini-birds",
+        "words",
+        "published1",
+        "published2",
+    )
     for path in [*(kept / "tables" / f"{name}.md" for name in names), kept / "distinctive/gains.md"]:
         assert path.read_text() in text, f"docs/results.md has another table than {path.relative_to(ROOT)}"
 
 
 def test_the_readmes_table_is_table_1():
     text, table = (ROOT / "README.md").read_text(), (ROOT / "results/reference/tables/table1.md").read_text()
-    rows = {row.split("|")[1].strip(): [cell.strip(" *").split(" ±")[0] for cell in row.split("|")[2:-1]] for row in table.splitlines()[2:]}
-    for name, system in (("S2IGAN", "S2IGAN"), ("w/o SEN", "S2IGAN w/o SEN"), ("StackGAN-v2, text", "StackGAN-v2 (T2IG)")):
+    rows = {
+        row.split("|")[1].strip(): [cell.strip(" *").split(" ±")[0] for cell in row.split("|")[2:-1]]
+        for row in table.splitlines()[2:]
+    }
+    for name, system in (
+        ("S2IGAN", "S2IGAN"),
+        ("w/o SEN", "S2IGAN w/o SEN"),
+        ("StackGAN-v2, text", "StackGAN-v2 (T2IG)"),
+    ):
         row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
         shown = [float(cell.strip(" *")) for cell in row.split("|")[2:6]]
         assert shown == pytest.approx([float(rows[system][k]) for k in (0, 1, 4, 5)], abs=0.0501)

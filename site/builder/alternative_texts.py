@@ -10,8 +10,11 @@ IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 
 
 def alt_texts(notebook: Any) -> dict[int, list[str]]:
-    """For each code cell (its number) that shows images, a text for each of them: the heading above it; what the figure says of itself
-    (`figures.alt`, which newer runs keep); and its caption, an italic paragraph below, or what introduces it."""
+    """Alternative texts of the images of each code cell: {number of the cell: [text, ...]}.
+
+    A text is the heading above the image; the figure's own text (`reporting.alternative_text`), if the run kept it; and
+    the caption, an italic paragraph below, or else the paragraph that introduces it.
+    """
     texts, heading, before = {}, "", ""
     cells = notebook.cells
     title = last_heading(cells[0].source) if cells else ""
@@ -26,7 +29,9 @@ def alt_texts(notebook: Any) -> dict[int, list[str]]:
         described = caption(following) or before
         texts[i] = []
         for k, output in enumerate(shown):
-            own = next((text for mime in IMAGES if (text := output.get("metadata", {}).get(mime, {}).get("alt", ""))), "")
+            own = next(
+                (text for mime in IMAGES if (text := output.get("metadata", {}).get(mime, {}).get("alt", ""))), ""
+            )
             count = f" ({k + 1} of {len(shown)})" if len(shown) > 1 and not own else ""
             more = "" if len(own) > 300 else textwrap.shorten(described or title, 300, placeholder=" …")
             parts = [part.strip() for part in (f"{heading}{count}", own, more) if part.strip()]
@@ -47,14 +52,18 @@ def caption(text: str) -> str:
 
 
 def introduction(text: str) -> str:
-    """The last paragraph below a Markdown text's last heading that is one, and no figure's caption; '' without one."""
+    """The last plain paragraph below a Markdown text's last heading, no figure's caption; '' without one."""
     below = re.split(r"^#+ .*$", text.strip(), flags=re.MULTILINE)[-1]
-    blocks = [block for block in re.split(r"\n\s*\n", below.strip()) if not re.match(r"\s*(\||\$\$|\d+\. |- |```|\*(?!\*))", block)]
+    blocks = [
+        block
+        for block in re.split(r"\n\s*\n", below.strip())
+        if not re.match(r"\s*(\||\$\$|\d+\. |- |```|\*(?!\*))", block)
+    ]
     return plain(blocks[-1]) if blocks else ""
 
 
 def plain(text: str) -> str:
-    """Markdown as words: without marks, dollars and backslashes; a formula that no one would read aloud is said to be one."""
+    """Markdown as words: without marks, dollars and backslashes; a long formula becomes the words "a formula"."""
 
     def spoken(found: re.Match) -> str:
         if re.search(r"\\frac|\\sum|\\log|\\Big", found[1]):

@@ -33,7 +33,7 @@ def names_of(library: Path) -> dict[str, str]:
 
 
 def modules_of(library: Path) -> dict[str, list[str]]:
-    """The library's pages: {'losses': ['losses'], 'data': ['data', 'data.audio', ...]}, the method before the packages."""
+    """The library's pages and their modules, the method first: {'losses': ['losses'], 'data': ['data.audio', ...]}."""
     single = sorted(path.stem for path in library.glob("*.py") if not path.stem.startswith("__"))
     pages = {name: [name] for name in single}
     for package in sorted(path.parent for path in library.glob("*/__init__.py")):
@@ -75,21 +75,26 @@ def draw(out: Path) -> dict[str, str]:
     with warnings.catch_warnings(action="ignore"), torch.device("meta"):  # shapes alone are wanted: no weight is made
         backbone = freeze(InceptionV3("random"))
         generator = make_generator(values, size)
-        judges = [Discriminator(side, values.rdg_discriminator_width, values.rdg_condition_size) for side in image_sizes(values)]
+        discriminators = [
+            Discriminator(side, values.rdg_discriminator_width, values.rdg_condition_size)
+            for side in image_sizes(values)
+        ]
         supervisor = RelationSupervisor(size, values.rdg_relation_size)
     net = SEN(values, backbone, 150)  # the training classes of CUB-200
-    made = {"sen": diagrams.sen(net, values.data_image_size), "rdg": diagrams.rdg(generator, judges, supervisor)}
+    made = {
+        "sen": diagrams.sen(net, values.data_image_size),
+        "rdg": diagrams.rdg(generator, discriminators, supervisor),
+    }
     (out / "images").mkdir(exist_ok=True)
     for name, figure in made.items():
         figure.savefig(out / "images" / f"diagram-{name}.svg", bbox_inches="tight", metadata={"Date": None})
         pyplot.close(figure)
-    return {f"diagram {name}": f"```{{figure}} images/diagram-{name}.svg\n:alt: {alternative_text.alt(figure)}\n:figclass: diagram\n```\n"
-            for name, figure in made.items()}  # fmt: skip
+    options = {name: f":alt: {alternative_text.alt(figure)}\n:figclass: diagram" for name, figure in made.items()}
+    return {f"diagram {name}": f"```{{figure}} images/diagram-{name}.svg\n{options[name]}\n```\n" for name in made}
 
 
 def docstring(lines: list[str]) -> list[str]:
-    """A plain docstring as reStructuredText that says the same: marks escaped, names in code, and a paragraph for each of Args, Returns,
-    Yields and Raises."""
+    """A plain docstring as reStructuredText: marks escaped, names in code, a paragraph for Args, for Returns, ..."""
     text = re.sub(r"^(\s*)(Args|Returns|Yields|Raises):", r"\n\1**\2:**", "\n".join(lines), flags=re.MULTILINE)
     paragraphs = [" ".join(block.split()) for block in re.split(r"\n\s*\n", text) if block.strip()]
     made = []
@@ -100,7 +105,7 @@ def docstring(lines: list[str]) -> list[str]:
 
 
 def _marked(part: str) -> str:
-    """A part of a docstring: a name in code as it is meant, a heading word as it is, and anything else without marks."""
+    """A part of a docstring: a name in code, a heading word as it is, and anything else with its marks escaped."""
     if part.startswith("`"):
         return f"``{part.strip('`')}``"
     return part if re.fullmatch(r"\*\*\w+:\*\*", part) else re.sub(r"([\\*_|])", r"\\\1", part)

@@ -33,8 +33,8 @@ def candidates(root: Path, name: str, study: str = "", dataset: str = "mini-flow
     """Executed copies of a notebook below results/, the best one first.
 
     First of the study asked for, then of `mini`, of the other studies, of `reference`, and last of studies that loaded
-    packed weights (`<name>-reference`), which have one seed and few systems. Within a study: of the data set asked for, of
-    S2IGAN, of the lowest seed, the newest.
+    packed weights (`<name>-reference`), which have one seed and few systems. Within a study: of the data set asked for,
+    of S2IGAN, of the lowest seed, the newest.
     """
     results = root / "results"
 
@@ -104,9 +104,12 @@ def page_of(
         elif re.match(r"(import|from) \w", cell.source):
             hide(cell, "imports and settings")
         cell.metadata["alts"] = alts.get(i, [])
-        cell.outputs = [shown for output in cell.get("outputs", []) if (shown := tidy(output, cell, heading)) is not None]
+        cell.outputs = [
+            shown for output in cell.get("outputs", []) if (shown := tidy(output, cell, heading)) is not None
+        ]
     if origin is None:
-        where = f"```{{note}}\nNot run here yet, so that there are no outputs: `{command}` runs it.\n```\n\n{source}".strip()
+        note = f"Not run here yet, so that there are no outputs: `{command}` runs it."
+        where = f"```{{note}}\n{note}\n```\n\n{source}".strip()
     else:
         ended = (about.get("end_time") or "")[:10]
         where = f"*As it ran{f' on {ended}' if ended else ''}: `{origin.as_posix()}`.* {source}".strip()
@@ -131,8 +134,13 @@ def tidy(output: Any, cell: Any, heading: str) -> Any | None:
     elif "text/html" in data and not set(IMAGES) & set(data):
         text = re.sub(r"<style scoped>.*?</style>", "", "".join(data["text/html"]), flags=re.DOTALL)
         if "<audio" in text:
-            printed = next((other.text for other in cell.outputs if other.output_type == "stream" and other.name == "stdout"), heading)
+            printed = next(
+                (other.text for other in cell.outputs if other.output_type == "stream" and other.name == "stdout"),
+                heading,
+            )
             label = html_text(plain(printed.splitlines()[0] if printed else heading))
-            text = re.sub(r'<audio\s+controls="controls"\s*>', f'<audio controls preload="metadata" aria-label="{label}">', text)
+            text = re.sub(
+                r'<audio\s+controls="controls"\s*>', f'<audio controls preload="metadata" aria-label="{label}">', text
+            )
         output.data = nbformat.from_dict({"text/html": text})
     return output

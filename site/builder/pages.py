@@ -42,7 +42,7 @@ def title_of(text: str) -> str:
 def filled(template: str, root: Path, fills: dict[str, str]) -> str:
     """A page with its places filled: <!-- include docs/glossary.md -->, and the names of `fills`, <!-- notebooks -->.
 
-    A result that does not exist yet is replaced by a line that says how to make it. Raises BadInput for an unknown place.
+    A result that does not exist yet is replaced by a line that says how to make it. Raises: BadInput, an unknown place.
     """
 
     def fill(found: re.Match) -> str:
@@ -59,15 +59,15 @@ def filled(template: str, root: Path, fills: dict[str, str]) -> str:
     return re.sub(r"<!-- (.*?) -->\n?", fill, template)
 
 
-def with_paths(
-    text: str, folder: Path, root: Path, out: Path, pages: Mapping[str, str], repository: str = ""
-) -> str:
+def with_paths(text: str, folder: Path, root: Path, out: Path, pages: Mapping[str, str], repository: str = "") -> str:
     """Markdown whose relative paths lead somewhere in the site.
 
-    Images are copied to `out`/images; one that does not exist is left out. A link to a page of docs/ or to a notebook leads
-    to its page; one to another file leads into the repository, or is plain text where no repository is set.
+    Images are copied to `out`/images; one that does not exist is left out. A link to a page of docs/ or to a notebook
+    leads to its page; one to another file leads into the repository, or is plain text where no repository is set.
 
-    Args: folder: which the paths are relative to; root: the project's; out: of the site's sources; pages: as in `linked`.
+    Args:
+        folder: which the paths are relative to; root: the project's; out: of the site's sources.
+        pages: as in `linked`.
     """
 
     def place(found: re.Match) -> str:
