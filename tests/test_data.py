@@ -42,7 +42,13 @@ def make_folder(root: Path) -> Path:
     for k, name in enumerate(classes):
         for image in ("a", "b_1"):
             draw(root / "images" / name / f"{image}.png", seed=k)
-            write(root / "captions" / name / f"{image}.txt", f"an {name} in the wind", "", f"image {image} of a tree", "a third caption")
+            write(
+                root / "captions" / name / f"{image}.txt",
+                f"an {name} in the wind",
+                "",
+                f"image {image} of a tree",
+                "a third caption",
+            )
     write(root / "train_classes.txt", *classes[:4])
     write(root / "test_classes.txt", "yew")
     write(root / "attributes.csv", "class,leaf,bark", *(f"{name},green,grey" for name in classes))
@@ -70,9 +76,15 @@ def make_oxford(root: Path) -> Path:
     labels = [77, 20, 21, 77, 20, 21, 102, 102]
     for number, label in enumerate(labels, 1):
         draw(root / "jpg" / f"image_{number:05d}.jpg", seed=number)
-        write(root / "cvpr2016_flowers" / "text_c10" / f"class_{label:05d}" / f"image_{number:05d}.txt", f"flower {number}")
+        write(
+            root / "cvpr2016_flowers" / "text_c10" / f"class_{label:05d}" / f"image_{number:05d}.txt",
+            f"flower {number}",
+        )
     scipy.io.savemat(root / "imagelabels.mat", {"labels": np.array([labels], np.uint8)})
-    scipy.io.savemat(root / "setid.mat", {"trnid": np.array([[4, 2]]), "valid": np.array([[1]]), "tstid": np.array([[3, 5, 6, 7, 8]])})
+    scipy.io.savemat(
+        root / "setid.mat",
+        {"trnid": np.array([[4, 2]]), "valid": np.array([[1]]), "tstid": np.array([[3, 5, 6, 7, 8]])},
+    )
     return root
 
 
@@ -83,7 +95,10 @@ def test_folder_layout(tmp_path):
     source = read_source("folder", make_folder(tmp_path))
     assert source.classes == ("ash", "elm", "fir", "oak", "yew") and source.split == ("train",) * 4 + ("test",)
     assert [item.name for item in source.items[:3]] == ["ash/a", "ash/b_1", "elm/a"]
-    assert source.items[0].texts == ("an ash in the wind", "image a of a tree", "a third caption") and source.items[0].box is None
+    assert (
+        source.items[0].texts == ("an ash in the wind", "image a of a tree", "a third caption")
+        and source.items[0].box is None
+    )
     assert source.attributes["yew"] == {"leaf": "green", "bark": "grey"}
 
 
@@ -94,7 +109,9 @@ def test_recordings_win_over_captions(tmp_path):
         soundfile.write(tmp_path / "audio" / "oak" / f"{image}_{number}.wav", np.sin(np.arange(8000)), 16_000)
     a, b = (item for item in read_source("folder", tmp_path).items if item.label == 3)
     assert [path.name for path in a.recordings] == ["a_2.wav", "a_9.wav", "a_10.wav"] and len(a.texts) == 3
-    assert [path.name for path in b.recordings] == ["b_1_0.wav"] and b.texts == ()  # three texts for one recording: nobody knows which
+    assert [path.name for path in b.recordings] == [
+        "b_1_0.wav"
+    ] and b.texts == ()  # three texts for one recording: nobody knows which
     shutil.rmtree(tmp_path / "captions" / "oak")
     build_store(read_source("folder", tmp_path), tmp_path / "store", **OPTIONS)
     store = open_store(tmp_path / "store")
@@ -136,20 +153,38 @@ def test_oxford_layout(tmp_path):
     [
         (lambda root: shutil.rmtree(root), "does not exist"),
         (lambda root: shutil.rmtree(root / "images"), "not there: images"),
-        (lambda root: (root / "test_classes.txt").unlink(), "looked for images, train_classes.txt, test_classes.txt; not there: test"),
+        (
+            lambda root: (root / "test_classes.txt").unlink(),
+            "looked for images, train_classes.txt, test_classes.txt; not there: test",
+        ),
         (lambda root: write(root / "test_classes.txt"), "test_classes.txt is empty"),
         (lambda root: write(root / "test_classes.txt", "yew", "oak"), "'oak' is in both"),
-        (lambda root: write(root / "test_classes.txt", "yew", "lime"), "'lime' is listed but has no images.*images/lime"),
+        (
+            lambda root: write(root / "test_classes.txt", "yew", "lime"),
+            "'lime' is listed but has no images.*images/lime",
+        ),
         (lambda root: (root / "images/yew/a.png").unlink(), "'yew' .* has 1 image: .* at least two"),
         (lambda root: (root / "images/yew/a.png").write_bytes(b""), "yew/a.png is empty: it has zero bytes"),
         (lambda root: draw(root / "images/yew/a.jpg"), "images/yew has two images of one name"),
-        (lambda root: (root / "captions/elm/a.txt").unlink(), "elm/a.png has no caption: looked for .*captions/elm/a.txt"),
+        (
+            lambda root: (root / "captions/elm/a.txt").unlink(),
+            "elm/a.png has no caption: looked for .*captions/elm/a.txt",
+        ),
         (lambda root: write(root / "captions/elm/a.txt", " ", "..."), "elm/a.txt is empty"),
         (lambda root: write(root / "attributes.csv", "name,leaf", "oak,green"), "no column 'class'"),
-        (lambda root: write(root / "attributes.csv", "class,leaf", "oak"), "attributes.csv, line 2 does not have one value"),
-        (lambda root: write(root / "attributes.csv", "class,leaf", "oak,green,tall"), "attributes.csv, line 2 does not have one value"),
+        (
+            lambda root: write(root / "attributes.csv", "class,leaf", "oak"),
+            "attributes.csv, line 2 does not have one value",
+        ),
+        (
+            lambda root: write(root / "attributes.csv", "class,leaf", "oak,green,tall"),
+            "attributes.csv, line 2 does not have one value",
+        ),
         (lambda root: write(root / "attributes.csv", "class,leaf", "nowhere,green"), "has no row of class"),
-        (lambda root: write(root / "attributes.csv", "class,type", "oak,green"), "has a column 'type': give that attribute another name"),
+        (
+            lambda root: write(root / "attributes.csv", "class,type", "oak,green"),
+            "has a column 'type': give that attribute another name",
+        ),
     ],
 )
 def test_faults_of_a_folder(tmp_path, harm, line):
@@ -162,8 +197,14 @@ def test_faults_of_a_folder(tmp_path, harm, line):
     ("harm", "line"),
     [
         (lambda root: shutil.rmtree(root / "cvpr2016_cub"), "not there: cvpr2016_cub/text_c10"),
-        (lambda root: write(root / "CUB_200_2011/bounding_boxes.txt", "3 0 0 9 9"), "bounding_boxes.txt has no row of id 40"),
-        (lambda root: write(root / "CUB_200_2011/bounding_boxes.txt", "40 0 0 9"), "bounding_boxes.txt has '0 0 9' for image 40"),
+        (
+            lambda root: write(root / "CUB_200_2011/bounding_boxes.txt", "3 0 0 9 9"),
+            "bounding_boxes.txt has no row of id 40",
+        ),
+        (
+            lambda root: write(root / "CUB_200_2011/bounding_boxes.txt", "40 0 0 9"),
+            "bounding_boxes.txt has '0 0 9' for image 40",
+        ),
         (lambda root: write(root / "CUB_200_2011/images.txt", "3"), "images.txt, line 1 is '3'"),
         (lambda root: (root / "CUB_200_2011/images/007.Auk/Auk_1.jpg").unlink(), "Auk_1.jpg is missing"),
         (lambda root: write(root / "cvpr2016_cub/testclasses.txt", "002.Ani", "004.Owl"), "'004.Owl' .* has 0 images"),
@@ -204,13 +245,18 @@ def test_a_store_holds_what_went_in(tmp_path):
     source = read_source("folder", make_folder(tmp_path / "trees"))
     build_store(source, tmp_path / "store", **OPTIONS)
     store = open_store(tmp_path / "store")
-    assert store.images.shape == (10, 12, 12, 3) and store.images.dtype == np.uint8 and isinstance(store.images, np.memmap)
+    assert (
+        store.images.shape == (10, 12, 12, 3) and store.images.dtype == np.uint8 and isinstance(store.images, np.memmap)
+    )
     assert [store.image_name[k] for k in store.image_ids_of("test")] == ["yew/a", "yew/b_1"]
     assert sorted(store.class_split) == ["test", "train", "train", "val", "val"]
     splits = [store.image_ids_of(split) for split in ("train", "val", "test")]
     assert sorted(np.concatenate(splits)) == list(range(10)) and list(map(len, splits)) == [4, 4, 2]
     assert [list(own) for own in store.caption_ids_by_image] == [[2 * k, 2 * k + 1] for k in range(10)]
-    assert [store.caption_text[k] for k in store.caption_ids_of("test")][:2] == ["an yew in the wind", "image a of a tree"]
+    assert [store.caption_text[k] for k in store.caption_ids_of("test")][:2] == [
+        "an yew in the wind",
+        "image a of a tree",
+    ]
     assert set(store.caption_voice) == set(OPTIONS["voices"])
     assert store.attributes == source.attributes and store.settings["captions"] == 2 and store.dataset == "folder"
     for image, item in enumerate(source.items):
@@ -280,7 +326,9 @@ def test_faults_found_while_building(tmp_path, monkeypatch):
         with pytest.raises(BadInput, match=r"not enough disk for the store .*store: it needs about .* GB"):
             build_store(source, tmp_path / "store", **OPTIONS)
     with monkeypatch.context() as patch:
-        patch.setattr(np, "save", lambda path, array: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        patch.setattr(
+            np, "save", lambda path, array: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device"))
+        )
         with pytest.raises(BadInput, match=r"not enough disk for the store .*store: the disk is full"):
             build_store(source, tmp_path / "store", **OPTIONS)
     (tmp_path / "trees/audio/ash").mkdir(parents=True)
@@ -336,7 +384,9 @@ def test_pad_mels():
     assert batch[0, :3].unique() == 1 and batch[0, 3:].unique() == 0 and batch[1].unique() == 2
     halves = [np.random.default_rng(n).normal(size=(n, 40)).astype(np.float16) for n in (4, 7)]  # as the store has them
     batch, _ = pad_mels(halves)
-    assert batch.dtype == torch.float32 and torch.equal(batch, pad_mels([half.astype(np.float32) for half in halves])[0])
+    assert batch.dtype == torch.float32 and torch.equal(
+        batch, pad_mels([half.astype(np.float32) for half in halves])[0]
+    )
 
 
 def test_augment_crops_and_mirrors():
@@ -352,7 +402,9 @@ def test_augment_crops_and_mirrors():
             assert abs(right - left) == 7
             assert crop[0].equal(torch.arange(top, top + 8, dtype=torch.int32)[:, None].expand(8, 8))
             seen.add((flip, top, min(left, right), left > right))
-    assert seen == {(flip, y, x, mirrored) for flip in (False, True) for y in (0, 1) for x in (0, 1) for mirrored in {False, flip}}
+    assert seen == {
+        (flip, y, x, mirrored) for flip in (False, True) for y in (0, 1) for x in (0, 1) for mirrored in {False, flip}
+    }
     again = augment(images, 8, np.random.default_rng(0), True)
     torch.testing.assert_close(again, crops, atol=0, rtol=0)
 

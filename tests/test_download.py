@@ -1,4 +1,4 @@
-"""Downloads and archives of the public data sets, tried on small stand-ins and a server of this process."""
+"""Downloads and archives of the public data sets, tried on small ones and a server of this process."""
 
 import errno
 import hashlib
@@ -72,7 +72,16 @@ def server():
 
 
 def remote(server, content, name="set.tgz", **more):
-    return Remote(name, (f"{server.url}/{name}",), more.pop("md5", md5(content)), 1, "set", (".txt",), "https://example.org/set", **more)
+    return Remote(
+        name,
+        (f"{server.url}/{name}",),
+        more.pop("md5", md5(content)),
+        1,
+        "set",
+        (".txt",),
+        "https://example.org/set",
+        **more,
+    )
 
 
 def test_the_tables_name_every_file_of_both_layouts():
@@ -83,10 +92,12 @@ def test_the_tables_name_every_file_of_both_layouts():
     assert {file.makes for file in download.REMOTES["cub"]} == {"CUB_200_2011", "cvpr2016_cub"}
 
 
-def test_half_a_download_goes_on_where_it_stopped(server, tmp_path):
+def test_a_stopped_download_resumes(server, tmp_path):
     content = archive({"set/a.txt": bytes(np.random.default_rng(0).bytes(300_000))})
     server.files["/set.tgz"], server.cut["/set.tgz"] = content, 100_000
-    with pytest.raises(BadInput, match=r"set.tgz could not be fetched \(127.*Error\): get it by hand .*example.org/set.* into "):
+    with pytest.raises(
+        BadInput, match=r"set.tgz could not be downloaded \(127.*Error\): get it by hand .*example.org/set.* into "
+    ):
         download.fetch(remote(server, content), tmp_path)
     part = (tmp_path / "set.tgz.part").read_bytes()
     assert not (tmp_path / "set.tgz").exists() and part and content.startswith(part)
@@ -98,13 +109,13 @@ def test_half_a_download_goes_on_where_it_stopped(server, tmp_path):
     assert (tmp_path / "set.tgz").read_bytes() == content
 
 
-def test_a_wrong_checksum_is_fetched_anew_once_and_then_refused(server, tmp_path):
+def test_a_wrong_checksum_is_downloaded_again_once_and_then_refused(server, tmp_path):
     content = archive({"set/a.txt": b"new"})
     server.files["/set.tgz"] = content
     (tmp_path / "set.tgz.part").write_bytes(b"of an older version")
     download.fetch(remote(server, content), tmp_path)
     assert (tmp_path / "set.tgz").read_bytes() == content
-    with pytest.raises(BadInput, match=r"other.tgz could not be fetched .*wrong checksum"):
+    with pytest.raises(BadInput, match=r"other.tgz could not be downloaded .*wrong checksum"):
         server.files["/other.tgz"] = b"something else"
         download.fetch(remote(server, content, "other.tgz"), tmp_path)
     assert not list(tmp_path.glob("other*"))
@@ -124,8 +135,9 @@ def test_mirrors_are_tried_in_order_and_a_page_is_no_archive(server, tmp_path):
     ("files", "links", "line"),
     [
         ({"set/a.txt": b"a", "set/../../evil.txt": b"b"}, (), r"would write outside its folder \(set/../../evil.txt\)"),
-        ({"/etc/set/a.txt": b"a"}, (), "would write outside its folder"),
+        ({"set//etc/../../../evil.txt": b"a"}, (), "would write outside its folder"),
         ({"set/a.txt": b"a"}, [("set/link.txt", "/etc/passwd")], r"holds a link or a device \(set/link.txt\)"),
+        ({"set/a.txt": b"a"}, [("set/link.txt", "a.txt")], r"holds a link or a device \(set/link.txt\)"),
         ({"other/a.txt": b"a"}, (), "has no folder set"),
     ],
 )
@@ -137,6 +149,16 @@ def test_archives_that_are_not_what_they_should_be_leave_nothing(tmp_path, files
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "set.tgz"]
 
 
+def test_an_absolute_path_lands_in_the_folder(tmp_path):
+    (tmp_path / "set.tgz").write_bytes(archive({"/etc/set/a.txt": b"a"}))
+    download.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
+        "set",
+        "set.tgz",
+        "set/a.txt",
+    ]
+
+
 def test_a_damaged_archive_and_a_full_disk_are_one_line_and_leave_nothing(tmp_path, monkeypatch):
     content = archive({f"set/{k}.txt": bytes(np.random.default_rng(k).bytes(5000)) for k in range(9)})
     for damaged in (content[:20_000], content[:20_000] + b"\0" * 9000 + content[29_000:], b"no archive"):
@@ -146,7 +168,7 @@ def test_a_damaged_archive_and_a_full_disk_are_one_line_and_leave_nothing(tmp_pa
         assert [path.name for path in tmp_path.iterdir()] == ["set.tgz"]
     (tmp_path / "set.tgz").write_bytes(content)
     with monkeypatch.context() as patch:
-        patch.setattr(download.shutil, "copyfileobj", lambda *files: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        patch.setattr(tarfile, "copyfileobj", lambda *a, **b: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         with pytest.raises(BadInput, match=r"cannot unpack .*set.tgz.*No space left"):
             download.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
     assert [path.name for path in tmp_path.iterdir()] == ["set.tgz"]
@@ -174,7 +196,7 @@ def flowers():
     return {"102flowers.tgz": archive(pictures), "cvpr2016_flowers.tar.gz": archive(captions), **tables}
 
 
-def test_oxford_is_fetched_unpacked_and_read(server, tmp_path, monkeypatch):
+def test_oxford_is_downloaded_unpacked_and_read(server, tmp_path, monkeypatch):
     files = flowers()
     server.files = {f"/{name}": content for name, content in files.items()}
     small = tuple(
@@ -182,13 +204,16 @@ def test_oxford_is_fetched_unpacked_and_read(server, tmp_path, monkeypatch):
         for r in download.REMOTES["oxford"]
     )  # fmt: skip
     monkeypatch.setitem(download.REMOTES, "oxford", small)
-    download.complete("oxford", tmp_path)  # nothing is fetched unasked
+    download.complete("oxford", tmp_path)  # nothing is downloaded unasked
     assert not server.asked and not list(tmp_path.iterdir())
     lines = []
     download.complete("oxford", tmp_path, download=True, progress=lines.append)
     assert [line.split("/")[-1] for line in lines] == ["102flowers.tgz", "cvpr2016_flowers.tar.gz"]
     source = read_source("oxford", tmp_path)
-    assert source.classes == ("class_00001", "class_00002", "class_00030", "class_00040") and source.split == ("test",) * 2 + ("train",) * 2
+    assert (
+        source.classes == ("class_00001", "class_00002", "class_00030", "class_00040")
+        and source.split == ("test",) * 2 + ("train",) * 2
+    )
     assert len(source.items) == 8 and source.items[0].texts == ("this flower is red", "it has petals")
     assert not list(tmp_path.rglob("*.t7"))
     asked = len(server.asked)

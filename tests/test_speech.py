@@ -88,7 +88,9 @@ def test_log_mel_agrees_with_torch_stft_on_speech():
     (x,) = speak(TEXTS[:1])
     assert len(x) % 220  # where it divides, torch.stft makes one frame fewer than the definition
     window = torch.hann_window(551, dtype=torch.float64)
-    power = torch.stft(x.double(), 551, 220, 551, window, center=True, pad_mode="reflect", return_complex=True).abs() ** 2
+    power = (
+        torch.stft(x.double(), 551, 220, 551, window, center=True, pad_mode="reflect", return_complex=True).abs() ** 2
+    )
     mel = torch.log(torch.from_numpy(slaney_bank()) @ power + 1e-6)
     mel = (mel - mel.mean(1, keepdim=True)) / (mel.std(1, correction=0, keepdim=True) + 1e-16)
     torch.testing.assert_close(log_mel(x), mel.T.float(), atol=1e-4, rtol=0)
@@ -142,7 +144,9 @@ def test_speech_is_the_same_in_another_process():
         "for voice in sys.argv[:1:-1]: print(hashlib.sha256(speak([sys.argv[1]], voice)[0].numpy().tobytes()).hexdigest())"
     )
     command = [sys.executable, "-c", program, TEXTS[0], *VOICES]
-    there = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()  # the voices last to first
+    there = subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.split()  # the voices last to first
     assert there[::-1] == [d for voice in VOICES for d in digest(speak(TEXTS[:1], voice))]
 
 
@@ -288,7 +292,9 @@ def test_tacotron2_speaks_a_list_at_once(monkeypatch):
         torch.nn.init.constant_(network.decoder.gate_layer.bias, -9)
         return network
 
-    bundle = types.SimpleNamespace(get_tacotron2=untrained, get_vocoder=real.get_vocoder, get_text_processor=real.get_text_processor)
+    bundle = types.SimpleNamespace(
+        get_tacotron2=untrained, get_vocoder=real.get_vocoder, get_text_processor=real.get_text_processor
+    )
     monkeypatch.setattr(torchaudio.pipelines, "TACOTRON2_GRIFFINLIM_CHAR_LJSPEECH", bundle)
     monkeypatch.setattr(tacotron2, "_networks", functools.cache(tacotron2._networks.__wrapped__))
     short, long = speak(["a bird", "a blue bird with a long tail"], "en-us-griffinlim", "tacotron2")
@@ -296,7 +302,9 @@ def test_tacotron2_speaks_a_list_at_once(monkeypatch):
     assert not torch.equal(short, long)
     again = speak(["a bird", "a blue bird with a long tail"], "en-us-griffinlim", "tacotron2")
     assert torch.equal(again[0], short) and torch.equal(again[1], long)
-    turned = speak(["a blue bird with a long tail", "a bird"], "en-us-griffinlim", "tacotron2")  # the longest goes first anyway
+    turned = speak(
+        ["a blue bird with a long tail", "a bird"], "en-us-griffinlim", "tacotron2"
+    )  # the longest goes first anyway
     assert torch.equal(turned[0], long) and torch.equal(turned[1], short)
 
 

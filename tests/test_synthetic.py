@@ -19,7 +19,13 @@ from s2igan.data.synthetic.drawn_set import DrawnSet, listing
 from s2igan.data.synthetic.sets import SETS
 
 DATASETS = sorted(SETS)
-SMALL = {"classes": 6, "images_per_class": 2, "unseen_images": 2, "captions_per_image": 2, "progress": lambda line: None}
+SMALL = {
+    "classes": 6,
+    "images_per_class": 2,
+    "unseen_images": 2,
+    "captions_per_image": 2,
+    "progress": lambda line: None,
+}
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -42,7 +48,11 @@ def test_captions_have_a_fair_length_and_vary(dataset: str) -> None:
     classes, rng = choose_classes(dataset, 20, np.random.default_rng(0)), np.random.default_rng(1)
     sentences = [describe(dataset, classes[i % 20], rng) for i in range(1000)]
     assert all(7 <= len(sentence.split()) <= 16 for sentence in sentences)
-    assert not any(wrong in f" {sentence} " for sentence in sentences for wrong in (" none ", " a no ", " a orange ", " an red ", "  "))
+    assert not any(
+        wrong in f" {sentence} "
+        for sentence in sentences
+        for wrong in (" none ", " a no ", " a orange ", " an red ", "  ")
+    )
     assert len({describe(dataset, classes[0], rng) for _ in range(100)}) > 60
 
 
@@ -51,10 +61,14 @@ def test_one_changed_value_changes_one_word(dataset: str) -> None:
     start = choose_classes(dataset, 5, np.random.default_rng(0))[0]
     for seed in range(20):
         for name, values in SETS[dataset].attributes.items():
-            plain = [describe(dataset, {**start, name: value}, np.random.default_rng(seed), must=(name,)) for value in values]
+            plain = [
+                describe(dataset, {**start, name: value}, np.random.default_rng(seed), must=(name,)) for value in values
+            ]
             assert len(set(plain)) == len(values)  # the value is always said
             # Without articles, which follow the word, the sentences are equal but for one word.
-            stripped = [[word for word in sentence.replace(",", "").split() if word not in ("a", "an")] for sentence in plain]
+            stripped = [
+                [word for word in sentence.replace(",", "").split() if word not in ("a", "an")] for sentence in plain
+            ]
             for one, other in combinations(stripped, 2):
                 assert len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
 
@@ -90,13 +104,25 @@ def test_vaguer_captions_name_less_and_fewer_values_make_closer_classes(dataset:
 
 def test_articles_follow_the_value() -> None:
     flower = choose_classes("mini-flowers", 5, np.random.default_rng(0))[0]
-    said = [f" {describe('mini-flowers', {**flower, 'colour': 'orange'}, np.random.default_rng(seed))} " for seed in range(60)]
-    assert any(" an orange flower " in sentence for sentence in said) and not any(" a orange " in sentence for sentence in said)
+    said = [
+        f" {describe('mini-flowers', {**flower, 'colour': 'orange'}, np.random.default_rng(seed))} "
+        for seed in range(60)
+    ]
+    assert any(" an orange flower " in sentence for sentence in said) and not any(
+        " a orange " in sentence for sentence in said
+    )
 
 
 @pytest.mark.parametrize("colour", SETS["mini-flowers"].attributes["colour"])
 def test_the_petals_have_their_colour(colour: str) -> None:
-    plain = {"petals": "five", "shape": "round", "centre": "black", "ring": "none", "stamens": "none", "leaves": "broad"}
+    plain = {
+        "petals": "five",
+        "shape": "round",
+        "centre": "black",
+        "ring": "none",
+        "stamens": "none",
+        "leaves": "broad",
+    }
     pixels = np.asarray(draw_image("mini-flowers", {**plain, "colour": colour}, np.random.default_rng(0)), dtype=float)
     names = ["red", "orange", "yellow", "white", "pink", "purple", "blue", "turquoise", "maroon"]
     middle = pixels[14:46, 16:48].reshape(-1, 3)
@@ -114,13 +140,20 @@ def test_pictures_vary_within_a_class(dataset: str) -> None:
     assert one.tobytes() == again.tobytes() != other.tobytes()
 
 
-@pytest.mark.parametrize(("dataset", "change"), [("mini-flowers", {"colour": "red"}), ("mini-birds", {"body": "red", "wing": "red"})])
-def test_a_changed_colour_moves_nothing_and_the_object_is_large_with_a_margin(dataset: str, change: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("dataset", "change"), [("mini-flowers", {"colour": "red"}), ("mini-birds", {"body": "red", "wing": "red"})]
+)
+def test_a_changed_colour_moves_nothing_and_the_object_is_large_with_a_margin(
+    dataset: str, change: dict[str, str]
+) -> None:
     start = choose_classes(dataset, 5, np.random.default_rng(0))[0]
     paint = {name: "blue" for name in change}
     for seed in range(20):
         for size in SETS[dataset].attributes.get("size", ("",)):
-            both = (draw_image(dataset, {**start, **new, "size": size}, np.random.default_rng(seed)) for new in (change, paint))
+            both = (
+                draw_image(dataset, {**start, **new, "size": size}, np.random.default_rng(seed))
+                for new in (change, paint)
+            )
             left, top, right, bottom = ImageChops.difference(*both).getbbox()
             assert min(left, top, 64 - right, 64 - bottom) >= 2
             assert max(right - left, bottom - top) >= 0.45 * 64
