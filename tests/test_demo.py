@@ -42,16 +42,28 @@ from s2igan.workflow.commands import main
 
 ROOT = Path(__file__).resolve().parents[1]
 SENTENCE = "a flower with five blue petals"
+WEIGHTS = "results/reference/weights/mini-flowers"
 SMALL = {
-    "study": "toy", "data_classes": 20, "data_images_per_class": 3, "data_unseen_images": 5, "data_captions": 1, "data_voices": ("en-us",),
-    "data_words_per_minute": 300, "data_validation": 0.2, "sen_gru_size": 16, "sen_attention_size": 8, "rdg_width": 8,
-    "rdg_condition_size": 8, "eval_splits": 2, "device": "cpu",
-}  # fmt: skip
+    "study": "toy",
+    "data_classes": 20,
+    "data_images_per_class": 3,
+    "data_unseen_images": 5,
+    "data_captions": 1,
+    "data_voices": ("en-us",),
+    "data_words_per_minute": 300,
+    "data_validation": 0.2,
+    "sen_gru_size": 16,
+    "sen_attention_size": 8,
+    "rdg_width": 8,
+    "rdg_condition_size": 8,
+    "eval_splits": 2,
+    "device": "cpu",
+}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, drawn):
-    """A project whose study has a run of every network, untrained, and the weights packed from it: root and what was printed."""
+    """The root of a project whose study has a run of every network, untrained, and the weights packed from it."""
     root = tmp_path_factory.mktemp("project")
     (root / "Snakefile").touch()
     base = resolve(SMALL)
@@ -64,7 +76,14 @@ def finished(tmp_path_factory, drawn):
         save_network(freeze(ProxyNetwork(20, sizes)), of_data / f"{name}.safetensors")
         features[name] = extract(load_network(of_data / f"{name}.safetensors"), store.images, 32)
     save_file(features, of_data / "features.safetensors")
-    write_metrics(of_data, [{"metric": "mAP real", "value": 1.0, "n": 1, "split": "test"}], base, "data", "real", fingerprint="none")
+    write_metrics(
+        of_data,
+        [{"metric": "mAP real", "value": 1.0, "n": 1, "split": "test"}],
+        base,
+        "data",
+        "real",
+        fingerprint="none",
+    )
     network = load_network(of_data / "evaluator.safetensors")
     evaluator = FeatureNetworks(network, network, network, features["evaluator"], features["evaluator"])
     for stage, system in [parts for parts in packed_weights.NETWORKS.values() if parts[1]]:
@@ -114,15 +133,18 @@ def failed(capsys, *words: str) -> str:
     return line
 
 
-# ---- files -----------------------------------------------------------------------------------------------------------------------
+# ---- files -----------------------------------------------------------------------------------------------------------
 
 
 def test_packing_rounds_large_matrices_by_half_a_step_and_leaves_vectors_alone():
     torch.manual_seed(0)
     state = {
-        "large": torch.randn(300, 20, 3, 3) * torch.logspace(-6, 2, 300)[:, None, None, None], "matrix": torch.randn(3, 4),
-        "zero": torch.zeros(400, 200), "running_var": torch.tensor([1e-9, 1e9]), "num_batches_tracked": torch.tensor(20),
-    }  # fmt: skip
+        "large": torch.randn(300, 20, 3, 3) * torch.logspace(-6, 2, 300)[:, None, None, None],
+        "matrix": torch.randn(3, 4),
+        "zero": torch.zeros(400, 200),
+        "running_var": torch.tensor([1e-9, 1e9]),
+        "num_batches_tracked": torch.tensor(20),
+    }
     small = packed_weights.pack(state, whole=True)
     assert small["large"].dtype == torch.int8 and small["matrix"].dtype == torch.float16
     back = packed_weights.unpack(small)
@@ -151,7 +173,9 @@ def test_the_files_hold_what_is_needed_and_no_more(finished):
         assert (about["dataset"], about["seed"], about["network"]) == ("mini-flowers", 0, system or name)
         assert about["steps"] == (7 if system else 200)
         card = (folder / f"{name}.md").read_text()
-        assert all(word in card for word in ("| data |", "| seed |", "| steps |", "| licence | MIT", "as trained | packed"))
+        assert all(
+            word in card for word in ("| data |", "| seed |", "| steps |", "| licence | MIT", "as trained | packed")
+        )
     assert {torch.int8, torch.float16, torch.float32} <= kinds
     assert "captions of mini-birds" in (folder / "sen.md").read_text()
     assert "petal colour of 50 typed sentences" in (folder / "s2igan.md").read_text()
@@ -159,10 +183,16 @@ def test_the_files_hold_what_is_needed_and_no_more(finished):
 
 def test_packed_networks_equal_the_trained_ones(finished, pipeline):
     trained = load(finished / "results/toy/mini-flowers")
-    assert trained.name == "S2IGAN of mini-flowers, seed 0, 2,000 steps" and pipeline.name == "S2IGAN of mini-flowers, seed 0, 7 steps"
+    assert (
+        trained.name == "S2IGAN of mini-flowers, seed 0, 2,000 steps"
+        and pipeline.name == "S2IGAN of mini-flowers, seed 0, 7 steps"
+    )
     a, b = trained.encode_text(SENTENCE), pipeline.encode_text(SENTENCE)
     assert float(a.vector @ b.vector) > 0.999
-    assert torch.allclose(trained.detector.scores, pipeline.detector.scores, atol=1e-3) and trained.values == pipeline.values
+    assert (
+        torch.allclose(trained.detector.scores, pipeline.detector.scores, atol=1e-3)
+        and trained.values == pipeline.values
+    )
     images = [np.stack(p.generate(a.speech_embedding, 3)[-1:]).astype(float) for p in (trained, pipeline)]
     assert images[0].std() > 5 and np.abs(images[0] - images[1]).mean() < 3  # of 255
     assert torch.allclose(trained.gallery(2).vectors, pipeline.gallery(2).vectors, atol=0.02)
@@ -175,8 +205,15 @@ def test_kept_weights_are_small_and_each_has_a_card():
     for dataset in SYNTHETIC:
         assert {path.stem for path in (kept / dataset).glob("*.safetensors")} == set(packed_weights.NETWORKS)
         for name in packed_weights.NETWORKS:
-            said, about = (kept / dataset / f"{name}.md").read_text(), packed_weights.read(kept / dataset / f"{name}.safetensors")[1]
-            assert about["dataset"] == dataset and f"commit {about['commit'][:12]}" in said and packed_weights.LICENCE in said
+            said, about = (
+                (kept / dataset / f"{name}.md").read_text(),
+                packed_weights.read(kept / dataset / f"{name}.safetensors")[1],
+            )
+            assert (
+                about["dataset"] == dataset
+                and f"commit {about['commit'][:12]}" in said
+                and packed_weights.LICENCE in said
+            )
 
 
 def test_kept_weights_encode_and_generate():
@@ -185,7 +222,9 @@ def test_kept_weights_encode_and_generate():
     speech_input = pipeline.encode_text(SENTENCE)
     made = [pipeline.generate(speech_input.speech_embedding, seed)[-1] for seed in range(5)]
     assert time.perf_counter() - started < 2  # seconds from a sentence to images
-    assert not speech_input.is_out_of_distribution and all(seen["colour"] == "blue" for seen in pipeline.predict_attributes(made))
+    assert not speech_input.is_out_of_distribution and all(
+        seen["colour"] == "blue" for seen in pipeline.predict_attributes(made)
+    )
     gallery = pipeline.gallery(2)
     assert all("blue" in gallery.names[i] and "five" in gallery.names[i] for i in gallery.nearest(speech_input, 2))
     right = attribute_hits(pipeline, sentences.TYPED, "colour", range(2))
@@ -210,12 +249,16 @@ def test_weights_refuses_what_is_not_there_and_keeps_what_was(project, capsys):
     assert {path: path.read_bytes() for path in (project / "results/reference").rglob("*.safetensors")} == before
 
 
-# ---- in place of a training ------------------------------------------------------------------------------------------------------
+# ---- in place of a training ------------------------------------------------------------------------------------------
 
 
 def test_a_choice_of_weights_changes_no_other_run():
     plain, loaded = resolve({}), resolve({"weights": "reference"})
-    assert (plain.study, loaded.study, resolve({"weights": "reference", "study": "mine"}).study) == ("mini", "mini-reference", "mine")
+    assert (plain.study, loaded.study, resolve({"weights": "reference", "study": "mine"}).study) == (
+        "mini",
+        "mini-reference",
+        "mine",
+    )
     for stage in ("data", "sen", "rdg", "analysis", "tables"):
         assert "weights" not in of_stage(plain, stage) and "weights" not in config.notebook_parameters(plain, stage)
     assert config.notebook_parameters(loaded, "rdg")["weights"] == "reference"
@@ -231,11 +274,17 @@ def test_notebooks_take_the_weights_and_say_so(project, tmp_path, capsys):
     of_sen = resolve({**SMALL, "weights": "reference", "system": "SEN"})
     networks = packed_weights.load_reference_proxies(of_sen, project)
     assert set(networks) == {"backbone", "evaluator"} and networks["backbone"].classify.out_features == 20
-    net = packed_weights.load_reference(fresh_sen(of_sen, store, networks["backbone"]), of_sen, "sen", tmp_path, project)
+    net = packed_weights.load_reference(
+        fresh_sen(of_sen, store, networks["backbone"]), of_sen, "sen", tmp_path, project
+    )
     said = capsys.readouterr().out
-    assert "nothing is trained here: loaded SEN of mini-flowers, seed 0, 7 steps, from results/reference/weights/mini-flowers" in said
+    line = "nothing is trained here: loaded SEN of mini-flowers, seed 0, 7 steps, from "
+    assert line + "results/reference/weights/mini-flowers" in said
     state = packed_weights.read(project / "results/reference/weights/mini-flowers/sen.safetensors")[0]
-    assert torch.equal(net.caption_encoder.gru.weight_hh_l0, state["caption_encoder.gru.weight_hh_l0"]) and not net.training
+    assert (
+        torch.equal(net.caption_encoder.gru.weight_hh_l0, state["caption_encoder.gru.weight_hh_l0"])
+        and not net.training
+    )
     assert read_log(tmp_path / "log.jsonl")[-1]["step"] == 7  # the curves are those of the training that made them
     nets = build_networks(of_sen.model_copy(update={"system": "S2IGAN"}), 32)
     packed_weights.load_reference(nets.ema, of_sen.model_copy(update={"system": "S2IGAN"}), "rdg", tmp_path, project)
@@ -244,22 +293,30 @@ def test_notebooks_take_the_weights_and_say_so(project, tmp_path, capsys):
         with pytest.raises(BadInput, match=said):
             packed_weights.load_reference(net, other, "sen", tmp_path, project)
     with pytest.raises(BadInput, match=r"no reference weights of 'S2IGAN w/o RS', only of 'S2IGAN'"):
-        packed_weights.load_reference(nets.ema, of_sen.model_copy(update={"system": "S2IGAN w/o RS"}), "rdg", tmp_path, project)
+        packed_weights.load_reference(
+            nets.ema, of_sen.model_copy(update={"system": "S2IGAN w/o RS"}), "rdg", tmp_path, project
+        )
     with pytest.raises(BadInput, match="python -m s2igan weights"):
-        packed_weights.load_reference_proxies(resolve({**SMALL, "weights": "reference", "dataset": "mini-birds"}), project)
+        packed_weights.load_reference_proxies(
+            resolve({**SMALL, "weights": "reference", "dataset": "mini-birds"}), project
+        )
 
 
-# ---- a sentence ------------------------------------------------------------------------------------------------------------------
+# ---- a sentence ------------------------------------------------------------------------------------------------------
 
 
 def test_the_score_is_high_for_feature_combinations_that_never_occurred():
     rng = np.random.default_rng(0)
-    x = torch.from_numpy(rng.standard_normal((900, 1)) + 0.1 * rng.standard_normal((900, 8))).float()  # eight features that say the same
+    x = torch.from_numpy(
+        rng.standard_normal((900, 1)) + 0.1 * rng.standard_normal((900, 8))
+    ).float()  # eight features that say the same
     x = (x - x.mean(0)) / x.std(0)
     detector = fit_out_of_distribution(x, np.arange(600), np.arange(600, 900))
     assert len(detector.scores) == 300 and abs(detector.percentile(float(detector.scores.median())) - 50) < 1
     along, across = torch.ones(1, 8), torch.tensor([[1.0, -1.0] * 4])  # equally long
-    assert detector.score(across) > 2 * detector.score(along) and detector.score(across) > detector.threshold > detector.score(along)
+    assert detector.score(across) > 2 * detector.score(along) and detector.score(
+        across
+    ) > detector.threshold > detector.score(along)
     assert detector.percentile(float(detector.score(across))) == 100
 
 
@@ -283,7 +340,10 @@ def test_an_image_follows_from_sentence_and_seed_alone(pipeline):
     speech_input = pipeline.encode_text(SENTENCE)
     stages = pipeline.generate(speech_input.speech_embedding, 5)
     assert [image.shape for image in stages] == [(8, 8, 3), (16, 16, 3), (32, 32, 3)] and stages[0].dtype == np.uint8
-    assert all(np.array_equal(a, b) for a, b in zip(stages, pipeline.generate(pipeline.encode_text(SENTENCE).speech_embedding, 5), strict=True))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(stages, pipeline.generate(pipeline.encode_text(SENTENCE).speech_embedding, 5), strict=True)
+    )
     assert not np.array_equal(stages[-1], pipeline.generate(speech_input.speech_embedding, 6)[-1])
     z, eps = pipeline.noise(5)
     with torch.no_grad():
@@ -293,8 +353,13 @@ def test_an_image_follows_from_sentence_and_seed_alone(pipeline):
     assert np.array_equal(stages[-1], pipeline.generate(speech_input.speech_embedding, 5, z_seed=5)[-1])
     other = pipeline.encode_text("a red flower")
     way = pipeline.interpolate(speech_input, other, 5)
-    assert torch.allclose(way[0], speech_input.speech_embedding, atol=1e-4) and torch.allclose(way[-1], other.speech_embedding, atol=1e-4)
-    assert np.allclose(speech_input.weights.sum(0), 1, atol=1e-4) and speech_input.sharpest_features(4).shape == (4, len(speech_input.attention))
+    assert torch.allclose(way[0], speech_input.speech_embedding, atol=1e-4) and torch.allclose(
+        way[-1], other.speech_embedding, atol=1e-4
+    )
+    assert np.allclose(speech_input.weights.sum(0), 1, atol=1e-4) and speech_input.sharpest_features(4).shape == (
+        4,
+        len(speech_input.attention),
+    )
 
 
 def test_each_noise_changes_the_image_by_itself(pipeline):
@@ -328,13 +393,17 @@ def test_speak_gives_equal_images_for_text_and_recording(project, capsys):
     assert main(["speak", SENTENCE, "--out", "a.png", "--count", "2", "--stages"]) == 0
     said = capsys.readouterr().out
     assert "loaded S2IGAN of mini-flowers, seed 0, 7 steps, from results/reference/weights/mini-flowers" in said
-    assert re.search(r"out-of-distribution score \d\.\d\d, higher than \d+ % of held-out captions: (in|out of) distribution", said)
+    assert re.search(
+        r"out-of-distribution score \d\.\d\d, higher than \d+ % of held-out captions: (in|out of) distribution", said
+    )
     assert re.search(rf'speech input: \d\.\d s, "{SENTENCE}" \(en-us\)', said)
     assert "the evaluator recognises in image 2: petals " in said
     assert re.search(r"generated 2 images of 32 pixels in \d\.\d\d s: a.png", said)
     with Image.open("a.png") as sheet:
         assert sheet.size == (2 * 256 + 8, 3 * 256 + 16)
-    soundfile.write("a.wav", speech.speak([SENTENCE], "en-us", words_per_minute=300)[0].numpy(), speech.SAMPLE_RATE, "FLOAT")
+    soundfile.write(
+        "a.wav", speech.speak([SENTENCE], "en-us", words_per_minute=300)[0].numpy(), speech.SAMPLE_RATE, "FLOAT"
+    )
     for name, words in (("b", [SENTENCE, "--dataset", "mini-flowers"]), ("c", ["--audio", "a.wav"])):
         assert main(["speak", *words, "--out", f"{name}.png"]) == 0
     assert Path("b.png").read_bytes() == Path("c.png").read_bytes()
@@ -361,7 +430,7 @@ def test_speak_gives_equal_images_for_text_and_recording(project, capsys):
         ([SENTENCE, "--seed", "-1"], "--seed is -1"),
         ([SENTENCE, "--dataset", "cub"], "there are mini-birds and mini-flowers"),
         ([SENTENCE, "--dataset", "mini-birds"], "there are no weights"),
-        ([SENTENCE, "--dataset", "mini-birds", "--weights", "results/reference/weights/mini-flowers"], "are of mini-flowers"),
+        ([SENTENCE, "--dataset", "mini-birds", "--weights", WEIGHTS], "are of mini-flowers"),
         ([SENTENCE, "--weights", "nowhere"], "nowhere is no folder"),
         ([SENTENCE, "--weights", "damaged"], "sen.safetensors is damaged"),
         ([SENTENCE, "--out", "x.jpg"], "must be the name of a .png file"),

@@ -9,7 +9,7 @@ from s2igan.data.files import project_root
 from s2igan.demo.load import load
 from s2igan.demo.speak import save_sheet
 
-SENTENCE = "a flower with five blue petals"
+SENTENCE = "a flower with five pointed blue petals and a yellow centre"
 here = Path(__file__).parent
 pipeline = load(project_root() / "results/reference/weights/mini-flowers")
 speech_input = pipeline.encode_text(SENTENCE)

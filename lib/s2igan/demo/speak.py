@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from s2igan.demo.out_of_distribution import OutOfDistribution
 from s2igan.demo.pipeline import Pipeline, SpeechInput
 from s2igan.reporting import plots
 
-SHEET_SIDE = 256  # pixels of an image in the file, or the largest integer multiple of its size below
 GAP = 8  # white pixels between images
 
 
@@ -36,7 +36,7 @@ def vocabulary(dataset: str) -> str:
         return ""
     names = {"shape": "petal shape", "colour": "petal colour", "bars": "wing bars"}
     lines = [f"  {names.get(name, name)}: {', '.join(values)}" for name, values in SETS[dataset].attributes.items()]
-    return "\n".join([f"the networks of {dataset} know these words:", *lines])
+    return "\n".join([f"the networks of {dataset} know these attributes:", *lines])
 
 
 def speak_to_file(
@@ -77,15 +77,21 @@ def speak_to_file(
     print(f"generated {count} image{'s' if count > 1 else ''} of {side} pixels in {seconds:.2f} s: {out}")
 
 
+def sheet(rows: Iterable[Iterable[np.ndarray]], side: int = 256) -> Image.Image:
+    """Rows of images [s, s, 3] as one picture, a gap between them. Each image is enlarged by an integer factor, so that
+    its pixels stay sharp: to the largest multiple of the largest image up to `side` pixels."""
+    rows = [list(row) for row in rows]
+    largest = max(len(image) for row in rows for image in row)
+    side = largest * max(1, side // largest)
+    return Image.fromarray(plots.grid([[plots.enlarged(image, side) for image in row] for row in rows], GAP))
+
+
 def save_sheet(generated: list[list[np.ndarray]], out: Path, stages: bool = False) -> None:
-    """Images of several noises, each a list of stages, as a PNG: a column a noise, the last stage or a row a stage,
-    each image enlarged by an integer factor. Raises: BadInput if `out` cannot be written."""
-    largest = generated[0][-1].shape[0]
-    side = largest * max(1, SHEET_SIDE // largest)
-    shown = range(0 if stages else len(generated[0]) - 1, len(generated[0]))
-    rows = [[plots.enlarged(images[stage], side) for images in generated] for stage in shown]
+    """Saves images of several noises, a list of stages each, as a PNG with a column for each noise: the last stage, or
+    a row for each stage. Raises: BadInput if `out` cannot be written."""
+    rows = list(zip(*generated, strict=True))
     try:
         with replacing(out) as temporary:
-            Image.fromarray(plots.grid(rows, GAP)).save(temporary)
+            sheet(rows if stages else rows[-1:]).save(temporary)
     except OSError as error:
         raise BadInput(f"cannot write {out}: {error.strerror}") from None

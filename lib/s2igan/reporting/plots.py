@@ -360,7 +360,7 @@ def placed(scores: np.ndarray, values: dict[str, float], threshold: float, xlabe
     axis.axvspan(threshold, right, facecolor="none", edgecolor="grey", hatch="//", linewidth=0)
     for (name, value), dash in zip(values.items(), DASHES * len(values), strict=False):
         axis.axvline(value, linestyle=dash, color="black", linewidth=2, label=textwrap.shorten(name, 60))
-    axis.set(xlabel=xlabel, ylabel="descriptions", title=title, xlim=(None, right))
+    axis.set(xlabel=xlabel, ylabel="captions", title=title, xlim=(None, right))
     axis.grid(False)
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), handlelength=4)
     return figure
