@@ -353,13 +353,9 @@ def test_an_image_follows_from_sentence_and_seed_alone(pipeline):
     assert np.array_equal(stages[-1], pipeline.generate(speech_input.speech_embedding, 5, z_seed=5)[-1])
     other = pipeline.encode_text("a red flower")
     way = pipeline.interpolate(speech_input, other, 5)
-    assert torch.allclose(way[0], speech_input.speech_embedding, atol=1e-4) and torch.allclose(
-        way[-1], other.speech_embedding, atol=1e-4
-    )
-    assert np.allclose(speech_input.weights.sum(0), 1, atol=1e-4) and speech_input.sharpest_features(4).shape == (
-        4,
-        len(speech_input.attention),
-    )
+    assert torch.allclose(way[0], speech_input.speech_embedding, atol=1e-4)
+    assert torch.allclose(way[-1], other.speech_embedding, atol=1e-4)
+    assert np.allclose(speech_input.weights.sum(0), 1, atol=1e-4)
 
 
 def test_each_noise_changes_the_image_by_itself(pipeline):

@@ -53,12 +53,6 @@ class SpeechInput:
         """The mean of the attention over the features, [T']."""
         return self.weights.mean(1)
 
-    def sharpest_features(self, count: int = 30) -> np.ndarray:
-        """The attention of the `count` features with the highest maximum, ordered by the time of the maximum, [count,
-        T']."""
-        sharp = np.argsort(-self.weights.max(0), kind="stable")[:count]
-        return self.weights.T[sharp[np.argsort(self.weights[:, sharp].argmax(0), kind="stable")]]
-
 
 @dataclass(frozen=True)
 class Gallery:
