@@ -13,9 +13,7 @@ def slug(system: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", system.lower().replace("w/o", "wo").replace("l_d", "ld")).strip("-")
 
 
-def run_dir(
-    settings: Settings, stage: str, system: str = "", seed: int | None = None, root: str | Path = "."
-) -> Path:
+def run_dir(settings: Settings, stage: str, system: str = "", seed: int | None = None, root: str | Path = ".") -> Path:
     """The folder of a run, `results/<study>/<dataset>/<stage>-<system>-seed<k>`.
 
     The data stage is `data-store-seed<k>`, the analysis `analysis`; tables over all data sets are in
