@@ -1,7 +1,8 @@
-"""How times grow with the size of the work, and where they stop being linear: `python benchmarks/bench.py SCALING=1`.
+"""How times scale with the size of the work, and where they stop being linear: `python benchmarks/bench.py SCALING=1`.
 
-Step time at the widths of preset mini against batch, image size (two stages) and length of captions; time of a study's runs, a process
-each without their notebooks, against their number and the workers. Writes a figure of each and scaling.json to results/reference/.
+Step time at the widths of preset mini against batch, image size (two stages) and length of captions; time of a study's
+runs, a process each without their notebooks, against their number and the workers. Writes a figure of each and
+scaling.json to results/reference/.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from pathlib import Path
 
 import matplotlib
 import torch
-from rows import Repetition, Sizes, mini_step, sen_step
+from inputs import Sizes
+from rows import Repetition, sen_step
+from study_rows import mini_step
 
 matplotlib.use("Agg")
 
@@ -56,15 +59,20 @@ def study_seconds(count: int, workers: int, steps: int) -> float:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     started = time.perf_counter()
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda _: subprocess.run(command, env=environment, check=True, capture_output=True), range(count)))
+        list(
+            pool.map(lambda _: subprocess.run(command, env=environment, check=True, capture_output=True), range(count))
+        )
     return time.perf_counter() - started
 
 
 def linear_stretch(points: Points, tolerance: float = 0.2) -> tuple[float, float] | None:
-    """The longest stretch of three or more sizes along which time grows linearly: t = a + b n, with a share `a` that every step costs.
+    """The longest stretch of three or more sizes along which time is linear in it: t = a + b n, with a share `a` that
+    every step costs.
 
-    There each stretch between neighbours costs as much for each further unit of size as the whole one, give or take the tolerance.
+    There each stretch between neighbours costs as much for each further unit of size as the whole one, give or take the
+    tolerance.
     """
+
     def slope(i: int, j: int) -> float:
         return (points[j][1] - points[i][1]) / (points[j][0] - points[i][0])
 
@@ -77,7 +85,9 @@ def linear_stretch(points: Points, tolerance: float = 0.2) -> tuple[float, float
 
 
 def draw(path: Path, label: str, curves: dict[str, Points]) -> None:
-    """Time against size, both logarithmic; dashed: in proportion to the largest size; shaded: where a single curve is linear."""
+    """Time against size, both logarithmic; dashed: in proportion to the largest size; shaded: where a single curve is
+    linear.
+    """
     figure, axis = plt.subplots(figsize=(5, 3.6))
     for (name, points), marker in zip(curves.items(), "os^v", strict=False):
         n, t = zip(*points, strict=True)
@@ -89,7 +99,9 @@ def draw(path: Path, label: str, curves: dict[str, Points]) -> None:
     ticks = sorted({size for points in curves.values() for size, _ in points})
     axis.set_xticks(ticks, [f"{size:g}" for size in ticks])
     axis.minorticks_off()
-    axis.set(xlabel=label, ylabel="seconds", title="dashed: in proportion to size" + ("; shaded: linear" if stretch else ""))
+    axis.set(
+        xlabel=label, ylabel="seconds", title="dashed: in proportion to size" + ("; shaded: linear" if stretch else "")
+    )
     if len(curves) > 1:
         axis.legend()
     with replacing(path) as temporary:
@@ -98,22 +110,35 @@ def draw(path: Path, label: str, curves: dict[str, Points]) -> None:
 
 
 def main(
-    folder: Path, batches: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 256, 512), images: tuple[int, ...] = (16, 32, 64, 128, 256),
-    frames: tuple[int, ...] = (50, 100, 200, 400, 800, 1600), counts: tuple[int, ...] = (1, 2, 4), steps: int = 40,
-) -> int:  # fmt: skip
+    folder: Path,
+    batches: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 256, 512),
+    images: tuple[int, ...] = (16, 32, 64, 128, 256),
+    frames: tuple[int, ...] = (50, 100, 200, 400, 800, 1600),
+    counts: tuple[int, ...] = (1, 2, 4),
+    steps: int = 40,
+) -> int:
     """Measures, draws and writes everything; returns the exit status 0."""
-    cpu, cores = torch.device("cpu"), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpu, cores = (
+        torch.device("cpu"),
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
     curves: dict[str, tuple[str, dict[str, Points]]] = {}
     print("RDG step against batch", flush=True)
     curves["batch"] = "batch of the RDG step", {"RDG step": along(list(batches), lambda n: mini_step(rdg_batch=n)[0])}
     print("RDG step against image size", flush=True)
-    by_size = along(list(images), lambda n: mini_step(data_image_size=n, data_crop_from=n, rdg_batch=8, rdg_stages=2)[0])
-    curves["pixels"] = "pixels of an image (a side, squared)", {"RDG step, batch of 8": [(n * n, t) for n, t in by_size]}
+    by_size = along(
+        list(images), lambda n: mini_step(data_image_size=n, data_crop_from=n, rdg_batch=8, rdg_stages=2)[0]
+    )
+    curves["pixels"] = (
+        "pixels of an image (a side, squared)",
+        {"RDG step, batch of 8": [(n * n, t) for n, t in by_size]},
+    )
     print("SEN step against length of captions", flush=True)
     small = {"network": "proxy", "image": 32, "gru": 128, "sen_batch": 16}
-    curves["frames"] = "mean frames of a caption", {
-        "SEN step, batch of 16": along(list(frames), lambda n: sen_step("fp32", Sizes(frames=n, **small), cpu))
-    }
+    curves["frames"] = (
+        "mean frames of a caption",
+        {"SEN step, batch of 16": along(list(frames), lambda n: sen_step("fp32", Sizes(frames=n, **small), cpu))},
+    )
     print("study against runs and workers", flush=True)
     many = {}
     for workers in sorted({1, cores}):
