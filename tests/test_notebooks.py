@@ -54,6 +54,14 @@ def study(folder: Path, *names: str, **options) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, **options)
 
 
+def answer(path: Path) -> str:
+    """The Markdown that an executed notebook displays below its heading Answer."""
+    cells = nbformat.read(path, as_version=4).cells
+    start = next(i for i, cell in enumerate(cells) if cell.source.startswith("## Answer"))
+    shown = [output.data for cell in cells[start:] for output in cell.get("outputs", []) if "data" in output]
+    return "\n".join(data["text/markdown"] for data in shown if "text/markdown" in data)
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_sources_are_for_readers(path):
     notebook = nbformat.read(path, as_version=4)
@@ -93,6 +101,7 @@ def test_the_default_study_leaves_what_the_readme_promises(toy):
     assert {"mAP", "mAP released", "mAP chance"} <= set(table[table.system == "SEN"].metric)
     for name in ("samples.png", "map.svg", "tsne.svg", "curves_rdg.svg", "curves_sen.svg"):
         assert (results / "analysis" / name).stat().st_size > 1000
+    assert "With $L_d$ minus without" in answer(results / "analysis/04_analysis.ipynb")
     assert "S2IGAN w/o L_d" in ended.stdout and "step 24/24" in ended.stdout  # the table at the end, progress before
 
 
@@ -140,7 +149,8 @@ def test_the_other_systems_join_the_same_study(toy):
     for name in ("table1", "table2", "retrieval", "published1", "claims", "asked_mini-flowers"):
         assert all((tables / f"{name}.{ending}").stat().st_size > 20 for ending in ("md", "csv", "tex")), name
     assert "S2IGAN end-to-end" in (tables / "table1.md").read_text() and "one seed" in (tables / "claims.md").read_text()
-    for name in ("samples", "systems", "words", "snapshots", "tsne", "map", "curves_rdg"):
+    assert "text" in answer(tables / "05_tables.ipynb") and "when one word changes" in answer(tables / "05_figures.ipynb")
+    for name in ("samples", "systems", "words", "follows", "asked", "snapshots", "tsne", "map", "curves_rdg"):
         assert (tables / f"{name}_mini-flowers.png").stat().st_size > 1000, name
     words = pd.read_csv(tables / "words.csv")
     assert set(words.attribute) == set(SETS["mini-flowers"].attributes) and words["S2IGAN end-to-end"].between(0, 100).all()
@@ -199,7 +209,8 @@ def test_the_experiment_on_the_distinctive_loss_reads_its_studies(toy):
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     gains = pd.read_csv(out.parent / "gains.csv")
-    assert list(gains.condition) == ["as it is"] and gains["L_d helps"][0] == "cannot be told"  # one seed
+    assert list(gains.condition) == ["as it is"] and gains.conclusion[0] == "inconclusive"  # one seed
+    assert "1 inconclusive" in answer(out)
     assert (out.parent / "gains.svg").stat().st_size > 1000
     keep_tables(out.parent, folder / "kept")
     assert pd.read_csv(folder / "kept/distinctive/metrics.csv").commit.notna().all()
