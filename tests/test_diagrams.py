@@ -1,4 +1,4 @@
-"""Drawings made from networks, and the alternative texts of figures."""
+"""Diagrams made from networks, and the alternative texts of figures."""
 
 import numpy as np
 import pytest
@@ -36,8 +36,8 @@ def close_figures():
 
 def test_shapes_on_the_drawing_of_rdg_are_those_of_a_forward_pass():
     net = generator()
-    judges = [Discriminator(side, 4, 6) for side in (8, 16, 32)]
-    said = words(diagrams.rdg(net, judges, RelationSupervisor(16, 8)))
+    discriminators = [Discriminator(side, 4, 6) for side in (8, 16, 32)]
+    said = words(diagrams.rdg(net, discriminators, RelationSupervisor(16, 8)))
     hidden = []
     for part in (net.first, *net.next):
         part.register_forward_hook(lambda _, given, made: hidden.append(list(made.shape)))
@@ -49,7 +49,9 @@ def test_shapes_on_the_drawing_of_rdg_are_those_of_a_forward_pass():
     assert any(text.endswith("[B, 32, 8, 8]") for text in said)  # [x, h] into the first up-block
 
 
-@pytest.mark.parametrize("sizes", [{"width": 24}, {"stages": 2}, {"dense": False}, {"first_size": 16}, {"speech_size": 20}])
+@pytest.mark.parametrize(
+    "sizes", [{"width": 24}, {"stages": 2}, {"dense": False}, {"first_size": 16}, {"speech_size": 20}]
+)
 def test_another_network_is_drawn_otherwise(sizes):
     assert words(diagrams.rdg(generator(**sizes))) != words(diagrams.rdg(generator()))
 
@@ -65,8 +67,10 @@ def test_shapes_on_the_drawing_of_sen_are_those_of_a_forward_pass():
     said = words(diagrams.sen(net, 32, frames=100))
     weights, h = net.caption_encoder.attention(torch.zeros(1, 100, 40), torch.tensor([100]))
     features = net.image_encoder.backbone(torch.zeros(1, 3, 32, 32))
-    for text in (f"A: [B, {weights.shape[1]}, {weights.shape[2]}]", f"h: [B, {h.shape[1]}, {h.shape[2]}]", "a: [B, 24]", "v: [B, 24]",
-                 "[B, 100, 40]", "[B, 3, 32, 32]", f"[B, {features.shape[1]}]", f"[B, {net.classifier.out_features}]"):  # fmt: skip
+    expected = [f"A: [B, {weights.shape[1]}, {weights.shape[2]}]", f"h: [B, {h.shape[1]}, {h.shape[2]}]"]
+    expected += ["a: [B, 24]", "v: [B, 24]", "[B, 100, 40]", "[B, 3, 32, 32]"]
+    expected += [f"[B, {features.shape[1]}]", f"[B, {net.classifier.out_features}]"]
+    for text in expected:
         assert text in said, text
     assert words(diagrams.sen(small_sen(sen_gru_size=14), 32, frames=100)) != said
     with pytest.raises(TypeError, match="speech encoder"):
@@ -74,12 +78,12 @@ def test_shapes_on_the_drawing_of_sen_are_those_of_a_forward_pass():
 
 
 def test_drawing_leaves_networks_and_random_numbers_as_they_were():
-    net, judge, encoders = generator().train(), Discriminator(8, 4, 6).train(), small_sen().train()
-    parts = (net, judge, encoders)
+    net, discriminator, encoders = generator().train(), Discriminator(8, 4, 6).train(), small_sen().train()
+    parts = (net, discriminator, encoders)
     before = [{name: tensor.clone() for name, tensor in part.state_dict().items()} for part in parts]
     modes = [[module.training for module in part.modules()] for part in parts]
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
-    diagrams.rdg(net, [judge])
+    diagrams.rdg(net, [discriminator])
     diagrams.sen(encoders, 32)
     assert torch.equal(torch.get_rng_state(), torch_state) and np.array_equal(np.random.get_state()[1], numpy_state)
     for part, kept, mode in zip(parts, before, modes, strict=True):
@@ -97,7 +101,9 @@ def test_networks_that_have_no_weights_are_drawn_too():
 
 def test_figures_say_what_they_show():
     log = [{"step": step, "loss": step / 3, "val_mAP": step} for step in (1, 2)]
-    text = alternative_text.alt(plots.curves({"S2IGAN": log, "S2IGAN w/o RS": log}, ["loss", "val_mAP"], "Training $L_d$"))
+    text = alternative_text.alt(
+        plots.curves({"S2IGAN": log, "S2IGAN w/o RS": log}, ["loss", "val_mAP"], "Training $L_d$")
+    )
     assert text == "Lines: Training L_d. Legend: S2IGAN; S2IGAN w/o RS. Across: step. Up: loss; val_mAP."
     picture = np.zeros((8, 8, 3), np.uint8)
     sheet = plots.contact_sheet([[picture], [picture]], ["a red one", "a blue one"], "Two")
