@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from packed_study import pack_small_study
 from small_training import make_world
 
 from s2igan.data.build import build_store
 from s2igan.data.sources import read_source
 from s2igan.data.synthetic.dataset import write_dataset
+from s2igan.demo.load import load
 from s2igan.evaluation.feature_networks import ProxyNetwork, freeze, save_network
 from s2igan.speech import log_mel
 
@@ -30,3 +32,24 @@ def drawn(tmp_path_factory):
 def world(tmp_path_factory):
     """What `make_world` makes."""
     return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, drawn):
+    """The root of what `pack_small_study` makes."""
+    root = tmp_path_factory.mktemp("project")
+    pack_small_study(root, drawn)
+    return root
+
+
+@pytest.fixture
+def project(finished, monkeypatch):
+    """The same, as the current folder."""
+    monkeypatch.chdir(finished)
+    return finished
+
+
+@pytest.fixture(scope="session")
+def pipeline(finished):
+    """The packed networks of the same."""
+    return load(finished / "results/reference/weights/mini-flowers")

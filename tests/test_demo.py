@@ -1,4 +1,4 @@
-"""Packed networks: how they are packed and loaded in place of a training, and what the demo makes of a sentence."""
+"""From a sentence to images: the pipeline, the score, `speak`, and the fields of 06_speak."""
 
 import copy
 import dataclasses
@@ -6,301 +6,26 @@ import datetime
 import io
 import re
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from packed_study import ROOT, SENTENCE, WEIGHTS, failed
 from PIL import Image
-from safetensors import safe_open
-from safetensors.torch import save_file
 
-from s2igan import BadInput, config, speech
-from s2igan.config import SYNTHETIC, of_stage, resolve, run_dir, store_dir
+from s2igan import BadInput, speech
+from s2igan.config import resolve, store_dir
 from s2igan.data.batches import centre_crop
-from s2igan.data.store import attribute_targets, open_store
+from s2igan.data.store import open_store
 from s2igan.data.synthetic.sets import SETS
-from s2igan.demo import card_metrics, cards, packed_weights, sentences
-from s2igan.demo.load import load
-from s2igan.demo.measure import attribute_hits, noise_effect
+from s2igan.demo import card_metrics, sentences
+from s2igan.demo.measure import noise_effect
 from s2igan.demo.out_of_distribution import fit_out_of_distribution
 from s2igan.demo.unseen import distances_to_training
-from s2igan.evaluation.evaluator import FeatureNetworks
-from s2igan.evaluation.feature_networks import ProxyNetwork, extract, freeze, load_network, save_network
 from s2igan.evaluation.generate import generate, to_uint8
-from s2igan.evaluation.images import evaluate_rdg
-from s2igan.evaluation.retrieval import evaluate_sen
-from s2igan.training.embeddings import embed_captions, standardised
-from s2igan.training.logs import Log, read_log
-from s2igan.training.rdg_networks import build_networks, make_generator
-from s2igan.training.records import provenance, write_metrics
-from s2igan.training.sen import fresh_sen
-from s2igan.workflow import study
 from s2igan.workflow.commands import main
-
-ROOT = Path(__file__).resolve().parents[1]
-SENTENCE = "a flower with five blue petals"
-WEIGHTS = "results/reference/weights/mini-flowers"
-SMALL = {
-    "study": "toy",
-    "data_classes": 20,
-    "data_images_per_class": 3,
-    "data_unseen_images": 5,
-    "data_captions": 1,
-    "data_voices": ("en-us",),
-    "data_words_per_minute": 300,
-    "data_validation": 0.2,
-    "sen_gru_size": 16,
-    "sen_attention_size": 8,
-    "rdg_width": 8,
-    "rdg_condition_size": 8,
-    "eval_splits": 2,
-    "device": "cpu",
-}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, drawn):
-    """The root of a project whose study has a run of every network, untrained, and the weights packed from it."""
-    root = tmp_path_factory.mktemp("project")
-    (root / "Snakefile").touch()
-    base = resolve(SMALL)
-    shutil.copytree(drawn / "store", store_dir(base, root))
-    store = open_store(store_dir(base, root))
-    torch.manual_seed(0)
-    sizes = {name: len(values) for name, values in attribute_targets(store)[0].items()}
-    of_data, features = run_dir(base, "data", root=root), {}
-    for name in ("backbone", "evaluator"):
-        save_network(freeze(ProxyNetwork(20, sizes)), of_data / f"{name}.safetensors")
-        features[name] = extract(load_network(of_data / f"{name}.safetensors"), store.images, 32)
-    save_file(features, of_data / "features.safetensors")
-    write_metrics(
-        of_data,
-        [{"metric": "mAP real", "value": 1.0, "n": 1, "split": "test"}],
-        base,
-        "data",
-        "real",
-        fingerprint="none",
-    )
-    network = load_network(of_data / "evaluator.safetensors")
-    evaluator = FeatureNetworks(network, network, network, features["evaluator"], features["evaluator"])
-    for stage, system in [parts for parts in packed_weights.NETWORKS.values() if parts[1]]:
-        settings = base.model_copy(update={"system": system})
-        folder = run_dir(settings, stage, root=root)
-        Log(folder / "log.jsonl", 7)(7, matching=1.0, val_mAP=2.0)
-        if stage == "sen":
-            net = fresh_sen(settings, store, load_network(of_data / "backbone.safetensors")).eval()
-            speech_input = embed_captions(net.caption_encoder, store, np.arange(len(store.caption_image)))
-            _, mean, std = standardised(speech_input, store)
-            save_file(net.state_without_backbone(), folder / "weights.safetensors")
-            save_file({"speech": speech_input, "mean": mean, "std": std}, folder / "embeddings.safetensors")
-            rows = evaluate_sen(net, store, features["backbone"], speech_input)
-        else:
-            generator, embeddings = make_generator(settings, 32), torch.randn(len(store.caption_image), 32)
-            save_file(generator.state_dict(), folder / "weights.safetensors")
-            rows = evaluate_rdg(generator, store, embeddings, evaluator, settings)
-        write_metrics(folder, rows, settings, stage)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        patch.setattr(packed_weights, "LARGE", 1000)  # so that at this size too some matrices are kept as whole numbers
-        assert main(["weights", "results/toy/mini-flowers"]) == 0
-    return root
-
-
-@pytest.fixture
-def project(finished, monkeypatch):
-    """The same, as the current folder."""
-    monkeypatch.chdir(finished)
-    return finished
-
-
-@pytest.fixture(scope="module")
-def pipeline(finished):
-    return load(finished / "results/reference/weights/mini-flowers")
-
-
-def failed(capsys, *words: str) -> str:
-    """The line with which a command refuses these words."""
-    capsys.readouterr()
-    try:
-        status = main([str(word) for word in words])
-    except SystemExit as end:
-        status = end.code
-    (line,) = capsys.readouterr().err.splitlines()
-    assert status == 2 and line.startswith("error: ")
-    return line
-
-
-# ---- files -----------------------------------------------------------------------------------------------------------
-
-
-def test_packing_rounds_large_matrices_by_half_a_step_and_leaves_vectors_alone():
-    torch.manual_seed(0)
-    state = {
-        "large": torch.randn(300, 20, 3, 3) * torch.logspace(-6, 2, 300)[:, None, None, None],
-        "matrix": torch.randn(3, 4),
-        "zero": torch.zeros(400, 200),
-        "running_var": torch.tensor([1e-9, 1e9]),
-        "num_batches_tracked": torch.tensor(20),
-    }
-    small = packed_weights.pack(state, whole=True)
-    assert small["large"].dtype == torch.int8 and small["matrix"].dtype == torch.float16
-    back = packed_weights.unpack(small)
-    assert back.keys() == state.keys()
-    for name in ("running_var", "num_batches_tracked", "zero"):
-        assert torch.equal(back[name], state[name])
-    step = small["large.scale"].float()[:, None, None, None]
-    # Half a step; a little more for a row's largest value, whose factor was rounded down by up to 2^-11.
-    assert ((back["large"] - state["large"]).abs() <= 0.5 * step + 127 * step * 2**-11).all()
-    assert torch.equal(packed_weights.pack(state, whole=False)["large"], state["large"].half())
-
-
-def test_the_files_hold_what_is_needed_and_no_more(finished):
-    folder = finished / "results/reference/weights/mini-flowers"
-    names = {path.name for path in folder.iterdir()}
-    assert {f"{name}.{ending}" for name in packed_weights.NETWORKS for ending in ("safetensors", "md")} <= names
-    assert {f"{name}.jsonl" for name in ("sen", "sen-wo-ld", "text-encoder", "s2igan")} <= names and len(names) == 16
-    assert [path.name for path in folder.parent.iterdir()] == ["mini-flowers"]  # nothing half-made is left
-    kinds = set()
-    for name, (stage, system) in packed_weights.NETWORKS.items():
-        with safe_open(folder / f"{name}.safetensors", "pt") as file:
-            keys = set(file.keys())
-            kinds |= {file.get_tensor(key).dtype for key in keys if name == "s2igan"}
-        assert stage == "data" or not any(key.startswith("classifier") or key == "speech" for key in keys)
-        about = packed_weights.read(folder / f"{name}.safetensors")[1]
-        assert (about["dataset"], about["seed"], about["network"]) == ("mini-flowers", 0, system or name)
-        assert about["steps"] == (7 if system else 200)
-        card = (folder / f"{name}.md").read_text()
-        assert all(
-            word in card for word in ("| data |", "| seed |", "| steps |", "| licence | MIT", "as trained | packed")
-        )
-    assert {torch.int8, torch.float16, torch.float32} <= kinds
-    assert "captions of mini-birds" in (folder / "sen.md").read_text()
-    assert "petal colour of 50 typed sentences" in (folder / "s2igan.md").read_text()
-
-
-def test_packed_networks_equal_the_trained_ones(finished, pipeline):
-    trained = load(finished / "results/toy/mini-flowers")
-    assert (
-        trained.name == "S2IGAN of mini-flowers, seed 0, 2,000 steps"
-        and pipeline.name == "S2IGAN of mini-flowers, seed 0, 7 steps"
-    )
-    a, b = trained.encode_text(SENTENCE), pipeline.encode_text(SENTENCE)
-    assert float(a.vector @ b.vector) > 0.999
-    assert (
-        torch.allclose(trained.detector.scores, pipeline.detector.scores, atol=1e-3)
-        and trained.values == pipeline.values
-    )
-    images = [np.stack(p.generate(a.speech_embedding, 3)[-1:]).astype(float) for p in (trained, pipeline)]
-    assert images[0].std() > 5 and np.abs(images[0] - images[1]).mean() < 3  # of 255
-    assert torch.allclose(trained.gallery(2).vectors, pipeline.gallery(2).vectors, atol=0.02)
-
-
-def test_kept_weights_are_small_and_each_has_a_card():
-    kept = ROOT / "results/reference/weights"
-    assert sum(path.stat().st_size for path in kept.rglob("*") if path.is_file()) < 15e6
-    assert {path.name for path in kept.iterdir()} == set(SYNTHETIC)
-    for dataset in SYNTHETIC:
-        assert {path.stem for path in (kept / dataset).glob("*.safetensors")} == set(packed_weights.NETWORKS)
-        for name in packed_weights.NETWORKS:
-            said, about = (
-                (kept / dataset / f"{name}.md").read_text(),
-                packed_weights.read(kept / dataset / f"{name}.safetensors")[1],
-            )
-            assert (
-                about["dataset"] == dataset
-                and f"commit {about['commit'][:12]}" in said
-                and packed_weights.LICENCE in said
-            )
-
-
-def test_kept_weights_encode_and_generate():
-    pipeline = load(ROOT / "results/reference/weights/mini-flowers")
-    started = time.perf_counter()
-    speech_input = pipeline.encode_text(SENTENCE)
-    made = [pipeline.generate(speech_input.speech_embedding, seed)[-1] for seed in range(5)]
-    assert time.perf_counter() - started < 2  # seconds from a sentence to images
-    assert not speech_input.is_out_of_distribution and all(
-        seen["colour"] == "blue" for seen in pipeline.predict_attributes(made)
-    )
-    gallery = pipeline.gallery(2)
-    assert all("blue" in gallery.names[i] and "five" in gallery.names[i] for i in gallery.nearest(speech_input, 2))
-    right = attribute_hits(pipeline, sentences.TYPED, "colour", range(2))
-    assert right.mean() >= 0.85  # a guess: 0.11
-    assert pipeline.encode_text("the meeting starts at nine in the morning").is_out_of_distribution
-
-
-def test_weights_refuses_what_is_not_there_and_keeps_what_was(project, capsys):
-    run = project / "results/toy/mini-flowers/sen-text-encoder-seed0"
-    before = {path: path.read_bytes() for path in (project / "results/reference").rglob("*.safetensors")}
-    run.rename(project / "aside")
-    line = failed(capsys, "weights", "results/toy/mini-flowers")
-    (project / "aside").rename(run)
-    assert "lacks sen-text-encoder-seed0:" in line and "make study-full" in line
-    assert "seed3" in failed(capsys, "weights", "results/toy/mini-flowers", "--seed", 3)
-    assert "only networks of the synthetic sets" in failed(capsys, "weights", "results/toy/cub")
-    weights = run / "embeddings.safetensors"
-    weights.rename(project / "aside")
-    with pytest.raises(FileNotFoundError):
-        cards.export(project / "results/toy/mini-flowers", project / "results/reference/weights")
-    (project / "aside").rename(weights)
-    assert {path: path.read_bytes() for path in (project / "results/reference").rglob("*.safetensors")} == before
-
-
-# ---- in place of a training ------------------------------------------------------------------------------------------
-
-
-def test_a_choice_of_weights_changes_no_other_run():
-    plain, loaded = resolve({}), resolve({"weights": "reference"})
-    assert (plain.study, loaded.study, resolve({"weights": "reference", "study": "mine"}).study) == (
-        "mini",
-        "mini-reference",
-        "mine",
-    )
-    for stage in ("data", "sen", "rdg", "analysis", "tables"):
-        assert "weights" not in of_stage(plain, stage) and "weights" not in config.notebook_parameters(plain, stage)
-    assert config.notebook_parameters(loaded, "rdg")["weights"] == "reference"
-    assert "weights" not in provenance(plain, "sen") and provenance(loaded, "sen")["weights"] == "reference"
-    with pytest.raises(BadInput, match="only of mini-birds, mini-flowers"):
-        resolve({"weights": "reference", "dataset": "cub"})
-    with pytest.raises(BadInput, match="SYSTEMS=S2IGAN"):
-        study.plan({"weights": "reference"})
-
-
-def test_notebooks_take_the_weights_and_say_so(project, tmp_path, capsys):
-    store = open_store(store_dir(resolve(SMALL), project))
-    of_sen = resolve({**SMALL, "weights": "reference", "system": "SEN"})
-    networks = packed_weights.load_reference_proxies(of_sen, project)
-    assert set(networks) == {"backbone", "evaluator"} and networks["backbone"].classify.out_features == 20
-    net = packed_weights.load_reference(
-        fresh_sen(of_sen, store, networks["backbone"]), of_sen, "sen", tmp_path, project
-    )
-    said = capsys.readouterr().out
-    line = "nothing is trained here: loaded SEN of mini-flowers, seed 0, 7 steps, from "
-    assert line + "results/reference/weights/mini-flowers" in said
-    state = packed_weights.read(project / "results/reference/weights/mini-flowers/sen.safetensors")[0]
-    assert (
-        torch.equal(net.caption_encoder.gru.weight_hh_l0, state["caption_encoder.gru.weight_hh_l0"])
-        and not net.training
-    )
-    assert read_log(tmp_path / "log.jsonl")[-1]["step"] == 7  # the curves are those of the training that made them
-    nets = build_networks(of_sen.model_copy(update={"system": "S2IGAN"}), 32)
-    packed_weights.load_reference(nets.ema, of_sen.model_copy(update={"system": "S2IGAN"}), "rdg", tmp_path, project)
-    for changed, said in (({"sen_gru_size": 8}, "sen_gru_size = 16, not 8"), ({"seed": 1}, "seed = 0, not 1")):
-        other = resolve({**SMALL, "weights": "reference", "system": "SEN", **changed})
-        with pytest.raises(BadInput, match=said):
-            packed_weights.load_reference(net, other, "sen", tmp_path, project)
-    with pytest.raises(BadInput, match=r"no reference weights of 'S2IGAN w/o RS', only of 'S2IGAN'"):
-        packed_weights.load_reference(
-            nets.ema, of_sen.model_copy(update={"system": "S2IGAN w/o RS"}), "rdg", tmp_path, project
-        )
-    with pytest.raises(BadInput, match="python -m s2igan weights"):
-        packed_weights.load_reference_proxies(
-            resolve({**SMALL, "weights": "reference", "dataset": "mini-birds"}), project
-        )
-
 
 # ---- a sentence ------------------------------------------------------------------------------------------------------
 
