@@ -5,6 +5,7 @@ import hashlib
 import io
 import tarfile
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -16,7 +17,7 @@ from s2igan import BadInput
 from s2igan.config import DOWNLOADABLE
 from s2igan.data import download
 from s2igan.data.download import Remote
-from s2igan.data.sources import read_source
+from s2igan.data.sources import PUBLIC, complete, read_source
 
 
 def archive(files, links=()):
@@ -85,11 +86,11 @@ def remote(server, content, name="set.tgz", **more):
 
 
 def test_the_tables_name_every_file_of_both_layouts():
-    assert set(download.REMOTES) == set(DOWNLOADABLE)
-    for files in download.REMOTES.values():
+    assert set(PUBLIC) == set(DOWNLOADABLE)
+    for files in (of_set.remotes for of_set in PUBLIC.values()):
         assert all(file.urls and file.page.startswith("https://") and file.megabytes > 0 for file in files)
         assert all(url.startswith("https://") for file in files for url in file.urls)
-    assert {file.makes for file in download.REMOTES["cub"]} == {"CUB_200_2011", "cvpr2016_cub"}
+    assert {file.makes for file in PUBLIC["cub"].remotes} == {"CUB_200_2011", "cvpr2016_cub"}
 
 
 def test_a_stopped_download_resumes(server, tmp_path):
@@ -201,13 +202,13 @@ def test_oxford_is_downloaded_unpacked_and_read(server, tmp_path, monkeypatch):
     server.files = {f"/{name}": content for name, content in files.items()}
     small = tuple(
         Remote(r.name, (f"{server.url}/{r.name}",), md5(files[r.name]) if r.md5 else None, 1, r.makes, r.keep, r.page)
-        for r in download.REMOTES["oxford"]
+        for r in PUBLIC["oxford"].remotes
     )  # fmt: skip
-    monkeypatch.setitem(download.REMOTES, "oxford", small)
-    download.complete("oxford", tmp_path)  # nothing is downloaded unasked
+    monkeypatch.setitem(PUBLIC, "oxford", replace(PUBLIC["oxford"], remotes=small))
+    complete("oxford", tmp_path)  # nothing is downloaded unasked
     assert not server.asked and not list(tmp_path.iterdir())
     lines = []
-    download.complete("oxford", tmp_path, download=True, progress=lines.append)
+    complete("oxford", tmp_path, downloads=True, progress=lines.append)
     assert [line.split("/")[-1] for line in lines] == ["102flowers.tgz", "cvpr2016_flowers.tar.gz"]
     source = read_source("oxford", tmp_path)
     assert (
@@ -217,15 +218,15 @@ def test_oxford_is_downloaded_unpacked_and_read(server, tmp_path, monkeypatch):
     assert len(source.items) == 8 and source.items[0].texts == ("this flower is red", "it has petals")
     assert not list(tmp_path.rglob("*.t7"))
     asked = len(server.asked)
-    download.complete("oxford", tmp_path, download=True)
+    complete("oxford", tmp_path, downloads=True)
     assert len(server.asked) == asked  # all is there
 
     (tmp_path / "102flowers.tgz").write_bytes(b"another")
     (tmp_path / "jpg").rename(tmp_path / "away")
     with pytest.raises(BadInput, match=r"102flowers.tgz is not the published one"):
-        download.complete("oxford", tmp_path)
+        complete("oxford", tmp_path)
 
 
 def test_other_data_sets_are_left_alone(tmp_path):
-    download.complete("folder", tmp_path, download=True)
+    complete("folder", tmp_path, downloads=True)
     assert not list(tmp_path.iterdir())

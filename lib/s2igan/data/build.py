@@ -25,7 +25,7 @@ from torch import Tensor
 from s2igan import BadInput
 from s2igan.data.audio import SAMPLE_RATE, read_audio, with_noise
 from s2igan.data.images import read_image
-from s2igan.data.sources import Box, Item, Source
+from s2igan.data.layout import Box, Item, Source
 from s2igan.data.text_to_speech import DEFAULT_ENGINE, ENGINES, Engine, check_voice, speak
 
 

@@ -1,4 +1,4 @@
-"""The public data sets CUB-200-2011 and Oxford-102: where their files are, how they are downloaded, checked and unpacked.
+"""Files of public data sets: downloaded, checked and unpacked.
 
 `complete` is all that the data stage calls: afterwards a folder holds a data set in its official layout, made from folders
 or archives that lie there, and on request from the network.
@@ -33,62 +33,33 @@ class Remote:
     page: str = ""  # where a person finds it
 
 
-def _drive(file_id: str) -> str:
-    return f"https://drive.usercontent.google.com/download?id={file_id}&export=download&confirm=t"
+def captions_of_reed(makes: str, file_id: str, megabytes: int) -> Remote:
+    """The captions of Reed et al. for one data set."""
+    url = f"https://drive.usercontent.google.com/download?id={file_id}&export=download&confirm=t"
+    page = "https://github.com/reedscot/cvpr2016"
+    return Remote(f"{makes}.tar.gz", (url,), None, megabytes, makes, (".txt",), page)
 
 
-_CALTECH = "https://data.caltech.edu/records/65de6-vp158"
-_VGG = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
-_REED = "https://github.com/reedscot/cvpr2016"
-
-
-def _of_vgg(name: str, md5: str, megabytes: int, makes: str, keep: tuple[str, ...] = ()) -> Remote:
-    return Remote(name, (f"{_VGG}/{name}",), md5, megabytes, makes, keep, _VGG)
-
-
-def _of_reed(name: str, file_id: str, megabytes: int, makes: str) -> Remote:
-    return Remote(name, (_drive(file_id),), None, megabytes, makes, (".txt",), _REED)
-
-
-REMOTES: dict[str, tuple[Remote, ...]] = {
-    "cub": (
-        Remote(
-            name="CUB_200_2011.tgz",
-            urls=(f"{_CALTECH}/files/CUB_200_2011.tgz?download=1", f"{_CALTECH}/files/CUB_200_2011.tgz"),
-            md5="97eceeb196236b17998738112f37df78",
-            megabytes=1150,
-            makes="CUB_200_2011",
-            keep=(".jpg", ".txt"),
-            page=_CALTECH,
-        ),
-        _of_reed("cvpr2016_cub.tar.gz", "0B0ywwgffWnLLZW9uVHNjb2JmNlE", 900, "cvpr2016_cub"),
-    ),
-    "oxford": (
-        _of_vgg("102flowers.tgz", "52808999861908f626f3c1f4e79d11fa", 345, "jpg", (".jpg",)),
-        _of_vgg("imagelabels.mat", "e0620be6f572b9609742df49c70aed4d", 1, "imagelabels.mat"),
-        _of_vgg("setid.mat", "a5357ecc9cb78c4bef273ce3793fc85c", 1, "setid.mat"),
-        _of_reed("cvpr2016_flowers.tar.gz", "0B0ywwgffWnLLcms2WWJQRFNSWXM", 600, "cvpr2016_flowers"),
-    ),
-}
 _WRONG = "wrong checksum"
 
 
-def complete(dataset: str, folder: str | Path, download: bool = False, progress: Callable[[str], None] = print) -> None:
-    """Makes `folder` hold `dataset` in its official layout. Data sets other than cub and oxford are left alone.
+def complete(
+    remotes: tuple[Remote, ...], folder: Path, downloads: bool = False, progress: Callable[[str], None] = print
+) -> None:
+    """Makes `folder` hold what each of `remotes` becomes.
 
     What is there already is left as it is; an archive that lies there is unpacked beside itself; what is missing then is
-    downloaded, if `download`. A second call resumes where the first was stopped: with part of a download, or an archive
+    downloaded, if `downloads`. A second call resumes where the first was stopped: with part of a download, or an archive
     that was not unpacked to its end.
-    Raises BadInput when a file cannot be downloaded (what to get, where from, where to put it), has a wrong checksum, or is
-        damaged; for an archive that would write outside the folder or holds links; for a full disk.
+    Raises BadInput when a file cannot be downloaded (what to get, where from, where to put it), has a wrong checksum, or
+        is damaged; for an archive that would write outside the folder or holds links; for a full disk.
     """
-    folder = Path(folder)
-    for remote in REMOTES.get(dataset, ()):
+    for remote in remotes:
         if (folder / remote.makes).exists():
             continue
         file = folder / remote.name
         if not file.is_file():
-            if not download:
+            if not downloads:
                 continue  # the layout's reader names what is missing
             fetch(remote, folder, progress)
         elif remote.md5 and _md5(file) != remote.md5:

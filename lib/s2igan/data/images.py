@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from s2igan import BadInput
-from s2igan.data.sources import Box
+from s2igan.data.layout import Box
 
 
 def crop_to_box(box: Box, width: int, height: int) -> tuple[int, int, int, int]:

@@ -15,12 +15,14 @@ from s2igan import BadInput
 
 
 class Store:
-    """A built store; nothing is loaded before it is used. N images, M captions.
+    """A built store of N images and M captions; nothing is loaded before it is used.
 
-    Memory maps: images (N, S, S, 3) uint8 and mels (frames, 40) float16. Lists: classes, class_split, image_name, caption_text,
-    caption_voice. Arrays: image_class (N,), image_split (N,) of 'train', 'val' or 'test', caption_image (M,), mel_offsets (M + 1,),
-    mel_lengths (M,) in frames. caption_ids_by_image is a list of N arrays of caption numbers, attributes {class: {name: value}}; dataset,
-    settings and fingerprint say what this store is. Raises BadInput if the store is missing, half there or its parts do not fit.
+    Memory maps: images (N, S, S, 3) uint8; mels (frames, 40) float16.
+    Lists: classes, class_split, image_name, caption_text, caption_voice; caption_ids_by_image, of N arrays.
+    Arrays: image_class (N,), image_split (N,) of 'train', 'val' or 'test', caption_image (M,), mel_offsets (M + 1,),
+        mel_lengths (M,) in frames.
+    attributes is {class: {name: value}}; dataset, settings and fingerprint say what this store is.
+    Raises BadInput if the store is missing, incomplete or its parts do not fit.
     """
 
     def __init__(self, path: str | Path):
@@ -50,25 +52,24 @@ class Store:
             raise BadInput(
                 f"the store in {self.path} has arrays and an index that do not fit: delete it and run 01_data"
             )
-        starts = np.searchsorted(
-            self.caption_image, np.arange(len(self.images) + 1)
-        )  # captions are in the order of their images
+        # Captions are in the order of their images.
+        starts = np.searchsorted(self.caption_image, np.arange(len(self.images) + 1))
         self.caption_ids_by_image = [np.arange(a, b) for a, b in itertools.pairwise(starts)]
 
-    def mel(self, caption: int) -> np.ndarray:
+    def mel(self, caption_id: int) -> np.ndarray:
         """(T, 40) float32, the log-mel of one caption."""
-        return self.stored_mel(caption).astype(np.float32)
+        return self.stored_mel(caption_id).astype(np.float32)
 
-    def stored_mel(self, caption: int) -> np.ndarray:
+    def stored_mel(self, caption_id: int) -> np.ndarray:
         """(T, 40) float16, the same as it lies in the store."""
-        return self.mels[self.mel_offsets[caption] : self.mel_offsets[caption + 1]]
+        return self.mels[self.mel_offsets[caption_id] : self.mel_offsets[caption_id + 1]]
 
     def image_ids_of(self, split: str) -> np.ndarray:
-        """Numbers of the images of a split ('train', 'val' or 'test')."""
+        """The images of a split ('train', 'val' or 'test'), in file order."""
         return np.flatnonzero(self.image_split == split)
 
     def caption_ids_of(self, split: str) -> np.ndarray:
-        """Numbers of the captions of a split's images, in file order."""
+        """The captions of a split's images, in file order."""
         return np.flatnonzero(self.image_split[self.caption_image] == split)
 
 
@@ -78,15 +79,15 @@ def open_store(path: str | Path) -> Store:
 
 
 def some_captions(store: Store, classes: int, each: int) -> np.ndarray:
-    """`each` captions of each of the first `classes` unseen classes, spread over its images, [classes * each]."""
-    captions = store.caption_ids_of("test")
-    labels = store.image_class[store.caption_image]
-    rows = [captions[labels[captions] == k] for k in np.unique(labels[captions])[:classes]]
-    return np.concatenate([mine[np.linspace(0, len(mine) - 1, each).astype(int)] for mine in rows])
+    """Caption ids: `each` of each of the first `classes` unseen classes, spread over its images, (classes * each,)."""
+    caption_ids = store.caption_ids_of("test")
+    labels = store.image_class[store.caption_image[caption_ids]]
+    by_class = [caption_ids[labels == k] for k in np.unique(labels)[:classes]]
+    return np.concatenate([ids[np.linspace(0, len(ids) - 1, each).astype(int)] for ids in by_class])
 
 
 def training_targets(store: Store) -> Tensor:
-    """For each class of the store its number among the training classes, -1 if it is none of them, [classes]."""
+    """For each class of the store its number among the training classes, -1 if it is not one of them, (classes,)."""
     target = torch.full((len(store.classes),), -1)
     train = torch.as_tensor(np.unique(store.image_class[store.image_ids_of("train")]))
     target[train] = torch.arange(len(train))
@@ -94,12 +95,14 @@ def training_targets(store: Store) -> Tensor:
 
 
 def attribute_targets(store: Store) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
-    """Values of each visible attribute, and its index for each class: ({name: values}, {name: [classes]}); empty without attributes."""
+    """The values of each visible attribute, and the index of each class's value among them.
+
+    Returns: {name: values}, {name: (classes,)}; both empty for a store without attributes.
+    """
     values: dict[str, list[str]] = {}
     targets: dict[str, np.ndarray] = {}
-    table = store.attributes
-    if table:
-        rows = [table[name] for name in store.classes]
+    if store.attributes:
+        rows = [store.attributes[name] for name in store.classes]
         for name in rows[0]:
             values[name] = sorted({row[name] for row in rows})
             targets[name] = np.array([values[name].index(row[name]) for row in rows])
