@@ -16,8 +16,18 @@ from s2igan.data.audio import HOP, MIN_FRAMES, MIN_SAMPLES, SAMPLE_RATE, SILENCE
 from s2igan.data.text_to_speech import speak
 
 __all__ = [
-    "BANDS", "HOP", "MIN_FRAMES", "MIN_SAMPLES", "N_FFT", "SAMPLE_RATE", "SILENCE", "log_mel", "log_mels", "read_audio", "speak",
-]  # fmt: skip
+    "BANDS",
+    "HOP",
+    "MIN_FRAMES",
+    "MIN_SAMPLES",
+    "N_FFT",
+    "SAMPLE_RATE",
+    "SILENCE",
+    "log_mel",
+    "log_mels",
+    "read_audio",
+    "speak",
+]
 
 N_FFT = 551  # samples: 25 ms, also the length of the window
 BANDS = 40
@@ -34,12 +44,14 @@ def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _mel_bank() -> scipy.sparse.csr_array:
-    """(40, 276) triangles from 0 to 11,025 Hz, each of area one (Slaney). Bin k lies at k * 22050 / 551 Hz, so the last at 11,005 Hz."""
+    """(40, 276) triangles from 0 to 11,025 Hz, each of area one (Slaney). Bin k lies at k * 22050 / 551 Hz, so the last
+    at 11,005 Hz."""
     bins = np.arange(N_FFT // 2 + 1) * SAMPLE_RATE / N_FFT
     edges = _mel_to_hz(np.linspace(0, _hz_to_mel(np.array(SAMPLE_RATE / 2)), BANDS + 2))[:, None]
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     triangles = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clip(min=0)
-    # Sparse: a bin lies in two bands at most; and unlike a BLAS product the sum is in one order whatever the number of threads.
+    # Sparse: a bin lies in two bands at most; and unlike a BLAS product the sum is in one order whatever the number of
+    # threads.
     return scipy.sparse.csr_array(triangles * 2 / (high - low))
 
 
@@ -49,13 +61,20 @@ def _hann() -> np.ndarray:
 
 
 def log_mel(waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
-    """Log-mel features of one utterance, (T, 40) float32, zero mean and unit variance per band, T = 1 + floor(n / 220).
+    """Log-mel features of one utterance, (T, 40), T = 1 + floor(n / 220).
 
-    `waveform` (n,) is mono in [-1, 1]; a rate other than 22,050 Hz is resampled first. Computed in double precision: power STFT
-    (551-sample periodic Hann window, hop 220, centred, reflect padding), 40 Slaney bands, ln(mel + 1e-6), then
-    (x - mean) / (std + 1e-16) over time. Source: released code, but for the filters, whose
-    bins lie where they belong (README, "What differs from the authors' code").
-    Raises BadInput for audio that is empty, not finite, silent, or shorter than the 16 frames (150 ms) that the encoder needs.
+    `waveform` (n,) is mono in [-1, 1]; a rate other than 22,050 Hz is
+    resampled first. Computed in double precision: power STFT (551-sample
+    periodic Hann window, hop 220, centred, reflect padding), 40 Slaney bands,
+    ln(mel + 1e-6), then (x - mean) / (std + 1e-16) over time; float32.
+
+    Source: released code, which calls librosa with the same filters. One
+    difference (docs/differences.md): librosa pads 275 samples on either side
+    of a window of 551, which gives 1 + floor((n - 1) / 220) frames, one fewer
+    than here where 220 divides n.
+
+    Raises BadInput for audio that is empty, not finite, silent, or shorter
+    than the 16 frames (150 ms) that the encoder needs.
     """
     samples = at_22050(waveform, sample_rate, "the audio").numpy()
     # One sample more on the right than on the left: the last frame is
@@ -78,9 +97,10 @@ def log_mel(waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
 
 
 def log_mels(waveforms: list[Tensor], sample_rate: int = SAMPLE_RATE) -> list[Tensor]:
-    """`log_mel` of each waveform, [log_mel(w) for w in waveforms], on as many threads as torch may use: equal to the last bit.
+    """`log_mel` of each waveform (n_i,), on as many threads as torch may use: bit-equal to one call after the other.
 
-    Where processes share the work already, as in `data.build_store`, there is nothing to gain.
+    Returns (T_i, 40) float32 of each. Raises BadInput as `log_mel`. Where processes share the work already, as in
+    `data.build.build_store`, it gains nothing.
     """
     if torch.get_num_threads() == 1:
         return [log_mel(waveform, sample_rate) for waveform in waveforms]

@@ -20,7 +20,11 @@ SILENCE = 1e-4  # peak-to-peak amplitude (-80 dB) below which audio counts as si
 
 
 def at_22050(waveform: Tensor, sample_rate: int, name: str) -> Tensor:
-    """`waveform` as float32 at 22,050 Hz, refused with a line that starts with `name` where no features can come of it."""
+    """`waveform` (n,), floats in [-1, 1] at any rate in Hz, as float32 at 22,050 Hz.
+
+    Raises BadInput, a line that starts with `name`, for audio that is empty, silent, not finite, or too short
+    (150 ms).
+    """
     waveform = torch.as_tensor(waveform).detach().cpu()
     if waveform.ndim != 1 or not waveform.is_floating_point():
         raise BadInput(
@@ -31,9 +35,8 @@ def at_22050(waveform: Tensor, sample_rate: int, name: str) -> Tensor:
     if waveform.numel() == 0:
         raise BadInput(f"{name} is empty: it has no samples")
     waveform = waveform.float()
-    if not np.isfinite(
-        waveform.numpy()
-    ).all():  # numpy's: `log_mels` calls this on several threads, and torch would start its own in each
+    # numpy's isfinite: `log_mels` calls this on several threads, and torch would start more in each.
+    if not np.isfinite(waveform.numpy()).all():
         raise BadInput(f"{name} has samples that are not finite numbers")
     milliseconds = waveform.numel() * 1000 / sample_rate
     shortest = math.ceil(MIN_SAMPLES * 1000 / SAMPLE_RATE)
@@ -51,11 +54,12 @@ def at_22050(waveform: Tensor, sample_rate: int, name: str) -> Tensor:
 
 
 def read_audio(path: str | Path) -> Tensor:
-    """A recording (wav, flac, ogg or whatever else libsndfile reads) as (n,) float32 at 22,050 Hz, its channels averaged.
+    """A recording (wav, flac, ogg or whatever else libsndfile reads) as (n,) float32 in [-1, 1] at 22,050 Hz.
+
+    Its channels are averaged.
 
     Raises BadInput naming the file where it is missing, unreadable, empty, silent, not finite, or shorter than 150 ms.
     """
-
     if not Path(path).is_file():
         raise BadInput(f"audio file {path} does not exist")
     if Path(path).stat().st_size == 0:
@@ -68,6 +72,6 @@ def read_audio(path: str | Path) -> Tensor:
 
 
 def with_noise(waveform: Tensor, decibels: float, seed: int) -> Tensor:
-    """`waveform` (n,) and white noise whose power lies `decibels` below the waveform's own; the noise follows from `seed`."""
+    """`waveform` (n,) plus white noise whose power is `decibels` below its power; the noise follows from `seed`."""
     noise = torch.randn(len(waveform), generator=torch.Generator().manual_seed(seed))
     return waveform + noise * waveform.square().mean().sqrt() * 10 ** (-decibels / 20)

@@ -74,7 +74,8 @@ def build_store(
         noise_db: white noise is added to spoken captions, so many dB below the voice.
         workers: processes; with more than one a script that calls this needs `if __name__ == "__main__":`.
     It works in `<out>.building`, renamed at the end; after an interruption the same call resumes from there.
-    Raises BadInput for an unreadable image, silent, empty or too short audio, an unknown voice, too few classes, a full disk.
+    Raises BadInput for an unreadable image, silent, empty or too short audio, an unknown voice, too few classes, a full
+        disk.
     """
     out = Path(out)
     for voice in voices:
@@ -174,8 +175,8 @@ def _split_validation(source: Source, validation: float, seed: int) -> list[str]
     count = max(2, round(validation * len(train))) if validation > 0 else 0
     if len(train) - count < 2:
         raise BadInput(
-            f"dataset {source.dataset!r} has {len(train)} training classes: of them {count} would be kept for validation, and "
-            "at least 2 must remain"
+            f"dataset {source.dataset!r} has {len(train)} training classes: of them {count} would be kept for "
+            "validation, and at least 2 must remain"
         )
     held_out = set(np.random.default_rng(seed).permutation(train)[:count].tolist())
     return ["val" if label in held_out else split for label, split in enumerate(source.split)]
@@ -193,8 +194,10 @@ def _captions_of(image_id: int, item: Item, count: int, voices: tuple[str, ...],
 
 
 def _check_disk(source: Source, captions: list[Caption], out: Path, size: int, words_per_minute: int) -> None:
-    """Refuses to start where the store, and a tenth more, would not fit. Speech is estimated from its words, recordings from
-    file sizes."""
+    """Refuses to start where the store, and a tenth more, would not fit.
+
+    Speech is estimated from its words, recordings from file sizes.
+    """
     seconds = sum((len(c.text.split()) + 2) * 60 / words_per_minute for c in captions if c.recording is None)
     recorded = sum(c.recording.stat().st_size for c in captions if c.recording is not None)  # wav is five times larger
     needed = 1.1 * (len(source.items) * size * size * 3 + seconds * 100 * 40 * 2 + recorded)
@@ -202,7 +205,8 @@ def _check_disk(source: Source, captions: list[Caption], out: Path, size: int, w
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise BadInput(
-            f"not enough disk for the store {out}: it needs about {needed / 1e9:.2f} GB, {folder} has {free / 1e9:.2f} GB free"
+            f"not enough disk for the store {out}: it needs about {needed / 1e9:.2f} GB, "
+            f"{folder} has {free / 1e9:.2f} GB free"
         )
 
 
@@ -251,7 +255,7 @@ def _run(
     pool: ProcessPoolExecutor | None, work: Callable[..., int], chunks: list[tuple], total: int, what: str,
     progress: Callable[[str], Any],
 ) -> None:  # fmt: skip
-    """Does every chunk whose file is not there yet, in any order; a line of progress every few seconds and one at the end."""
+    """Does every chunk whose file is not there yet, in any order; reports progress every few seconds and at the end."""
     todo = [chunk for chunk in chunks if not chunk[0].exists()]
     done = total - sum(len(chunk[1]) for chunk in todo)
     start, before, last = time.monotonic(), done, time.monotonic()

@@ -1,7 +1,7 @@
 """Files of public data sets: downloaded, checked and unpacked.
 
-`complete` is all that the data stage calls: afterwards a folder holds a data set in its official layout, made from folders
-or archives that lie there, and on request from the network.
+`complete` is all that the data stage calls: afterwards a folder holds a data set in its official layout, made from
+folders or archives that lie there, and on request from the network.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def complete(
 ) -> None:
     """Makes `folder` hold what each of `remotes` becomes.
 
-    What is there already is left as it is; an archive that lies there is unpacked beside itself; what is missing then is
-    downloaded, if `downloads`. A second call resumes where the first was stopped: with part of a download, or an archive
-    that was not unpacked to its end.
-    Raises BadInput when a file cannot be downloaded (what to get, where from, where to put it), has a wrong checksum, or
-        is damaged; for an archive that would write outside the folder or holds links; for a full disk.
+    What is there already is left as it is; an archive that lies there is unpacked beside itself; what is missing then
+    is downloaded, if `downloads`. A second call resumes where the first was stopped: with part of a download, or an
+    archive that was not unpacked to its end.
+    Raises BadInput when a file cannot be downloaded (what to get, where from, where to put it), has a wrong checksum,
+        or is damaged; for an archive that would write outside the folder or holds links; for a full disk.
     """
     for remote in remotes:
         if (folder / remote.makes).exists():
@@ -64,7 +64,8 @@ def complete(
             fetch(remote, folder, progress)
         elif remote.md5 and _md5(file) != remote.md5:
             raise BadInput(
-                f"archive {file} is not the published one (its MD5 is not {remote.md5}): delete it and download it again"
+                f"archive {file} is not the published one (its MD5 is not {remote.md5}): "
+                "delete it and download it again"
             )
         if remote.makes != remote.name:
             progress(f"unpacking {file}")
@@ -152,11 +153,12 @@ def _line_of_progress(name: str, have: int, total: int, rate: float) -> str:
 
 
 def unpack(archive: Path, folder: Path, makes: str, keep: tuple[str, ...]) -> None:
-    """Unpacks what lies below `makes` in a tar archive to `folder/makes`, files that end in one of `keep` alone; whole or
-    not at all.
+    """Unpacks what lies below `makes` in a tar archive to `folder/makes`, whole or not at all.
 
-    Raises BadInput for a path that leaves the folder, a link or a device, a damaged archive, one without `makes`, a full
-        disk.
+    Of the files those that end in one of `keep`.
+
+    Raises BadInput for a path that leaves the folder, a link or a device, a damaged archive, one without `makes`, a
+        full disk.
     """
     building = folder / f"{makes}.unpacking"
     shutil.rmtree(building, ignore_errors=True)

@@ -1,11 +1,14 @@
-"""The process of one voice of espeak-ng: `python espeak_process.py LIBRARY FOLDER VOICE`, started by `espeak.py`. Standard library only.
+"""The process of one voice of espeak-ng, started by `espeak.py`; it needs the standard library only.
 
-It loads the library, starts it and sets the voice, but speaks nothing itself: every text is spoken by a child forked from it. The pitch
-flutter, the gain control and the breath noise of espeak-ng carry over from one utterance to the next, and neither a new voice nor
-espeak_Initialize resets them. A child starts from the state of a fresh library, so its samples do not depend on earlier texts.
+    python espeak_process.py LIBRARY FOLDER VOICE
 
-Requests come by standard input, replies go to standard output (`REQUEST` and `REPLY`). At the end of the input, which is also what
-the death of the other process looks like, it ends.
+It loads the library, starts it and sets the voice, but speaks nothing itself: a child forked from it speaks each text.
+The pitch flutter, the gain control and the breath noise of espeak-ng carry over from one utterance to the next, and
+neither a new voice nor espeak_Initialize resets them. A child starts from the state of a fresh library, so its samples
+do not depend on earlier texts.
+
+Requests come by standard input, replies go to standard output (`REQUEST` and `REPLY`). The process ends at the end of
+its input, so also when the process that asks dies.
 """
 
 import ctypes

@@ -15,7 +15,10 @@ from s2igan import BadInput
 
 
 def project_root(start: str | Path = ".") -> Path:
-    """The folder with the Snakefile, at or above `start`: notebooks opened by hand run in notebooks/, rules run in the root."""
+    """The folder with the Snakefile, at or above `start`.
+
+    Notebooks opened by hand run in notebooks/, rules in the root. Raises BadInput where there is none.
+    """
     start = Path(start).resolve()
     for folder in (start, *start.parents):
         if (folder / "Snakefile").is_file():

@@ -12,9 +12,10 @@ from s2igan.data.layout import Box
 
 
 def crop_to_box(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of the square of side 1.5 * max(w, h) around the centre of `box`, clipped to the image.
+    """(left, top, right, bottom) of a square around the centre of `box`, in pixels, clipped to the image.
 
-    As the authors compute it: r = int(0.75 * max(w, h)), centre (int((2x + w) / 2), int((2y + h) / 2)).
+    Its side is 1.5 * max(w, h). Released code: r = int(0.75 * max(w, h)), centre (int((2x + w) / 2), int((2y + h) /
+    2)).
     """
     x, y, w, h = box
     r = int(0.75 * max(w, h))
@@ -23,7 +24,10 @@ def crop_to_box(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def read_image(path: Path, size: int, box: Box | None = None) -> np.ndarray:
-    """(size, size, 3) uint8: box crop if there is a box, short side to `size` (bilinear, antialiased), middle of the long side."""
+    """(size, size, 3) uint8: cropped to `box` if there is one, short side resized to `size`, middle of the long side.
+
+    Resizing is bilinear and antialiased. Raises BadInput for a file that is no image, and a box outside of it.
+    """
     try:
         with Image.open(path) as file:
             image = file.convert("RGB") if box else ImageOps.exif_transpose(file).convert("RGB")

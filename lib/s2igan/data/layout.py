@@ -46,7 +46,10 @@ def check_layout(dataset: str, root: Path, *entries: str) -> None:
 
 
 def read_split(train: Path, test: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Sorted classes of both lists, and 'train' or 'test' for each. Raises BadInput for a class in both, an empty list."""
+    """Sorted classes of both lists, and 'train' or 'test' for each.
+
+    Raises BadInput for an empty list and a class in both.
+    """
     seen, unseen = (
         {line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()} - {""} for path in (train, test)
     )

@@ -27,7 +27,10 @@ UNSEEN = 20  # classes 1 to 20 are for testing, the others for training
 
 
 def read(dataset: str, root: Path) -> Source:
-    """The data set in folder `root`; setid.mat says which images there are. Raises BadInput as `sources.read_source`."""
+    """The data set in folder `root`; setid.mat says which images there are.
+
+    Raises BadInput as `sources.read_source`.
+    """
     check_layout(dataset, root, "jpg", "imagelabels.mat", "setid.mat", "cvpr2016_flowers/text_c10")
     images, labels = _images_and_labels(root)
     numbers = np.unique(labels)

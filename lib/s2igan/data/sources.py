@@ -33,7 +33,10 @@ PUBLIC = {"cub": PublicSet(cub.read, cub.REMOTES), "oxford": PublicSet(oxford.re
 def complete(
     dataset: str, data_dir: str | Path, downloads: bool = False, progress: Callable[[str], None] = print
 ) -> None:
-    """Makes folder `data_dir` hold a public data set in its official layout, as `download.complete`; leaves others alone."""
+    """Makes folder `data_dir` hold a public data set in its official layout; leaves other data sets alone.
+
+    Raises BadInput as `download.complete`.
+    """
     if dataset in PUBLIC:
         download.complete(PUBLIC[dataset].remotes, Path(data_dir), downloads, progress)
 
@@ -41,13 +44,15 @@ def complete(
 def read_source(dataset: str, data_dir: str | Path) -> Source:
     """Finds and checks a data set: a public one in its official layout, any other name in the layout `folder`.
 
-    Raises BadInput, one line, for a folder that is absent or laid out otherwise, a table with a bad row, a class in both
-    splits, listed without images or with one, an image missing or of zero bytes, and an image without caption or recording.
+    Raises BadInput, one line, for a folder that is absent or laid out otherwise, a table with a bad row, a class in
+    both splits, listed without images or with one, an image missing or of zero bytes, and an image without caption or
+    recording.
     """
     root = Path(data_dir)
     if not root.is_dir():
         raise BadInput(
-            f"data folder {str(data_dir)!r} of dataset {dataset!r} does not exist: set data_dir to the folder that holds it"
+            f"data folder {str(data_dir)!r} of dataset {dataset!r} does not exist: "
+            "set data_dir to the folder that holds it"
         )
     source = PUBLIC[dataset].read(dataset, root) if dataset in PUBLIC else folder.read(dataset, root)
     counts = np.bincount([item.label for item in source.items], minlength=len(source.classes))
@@ -61,8 +66,9 @@ def read_source(dataset: str, data_dir: str | Path) -> Source:
 def find_source(settings: Settings, root: str | Path) -> Source:
     """The data set that `settings` names; `root` is the project's.
 
-    A synthetic set is drawn into data/<study>/<dataset>.drawn, whatever was there. Others are found in data_dir, unpacked
-    there where they lie in archives, and downloaded if `settings.download`. Raises BadInput as the functions that it calls.
+    A synthetic set is drawn into data/<study>/<dataset>.drawn, whatever was there. Others are found in data_dir,
+    unpacked there where they lie in archives, and downloaded if `settings.download`. Raises BadInput as the functions
+    that it calls.
     """
     if settings.dataset in SYNTHETIC:
         return _drawn(settings, store_dir(settings, root).with_suffix(".drawn"))

@@ -32,8 +32,8 @@ def _networks(voice: str) -> tuple:
     except (OSError, RuntimeError) as error:  # no network, or half a download
         raise BadInput(
             "the weights of speech engine 'tacotron2' could not be downloaded from download.pytorch.org into "
-            f"{torch.hub.get_dir()}/checkpoints ({error}): connect once, copy that folder from another machine, or choose "
-            "the engine 'espeak'"
+            f"{torch.hub.get_dir()}/checkpoints ({error}): connect once, copy that folder from another machine, "
+            "or choose the engine 'espeak'"
         ) from None
     return bundle.get_text_processor(), tacotron2, vocoder, device
 
@@ -41,8 +41,9 @@ def _networks(voice: str) -> tuple:
 def speak(texts: list[str], voice: str, words_per_minute: int) -> list[Tensor]:
     """All texts spoken at once, a list of (n,) float32 in [-1, 1] at 22,050 Hz; its rate of speech is fixed.
 
-    The same list gives the same samples on one device. A text among other texts gives other samples, as dropout stays on.
-    Raises BadInput for an unknown voice, weights that cannot be downloaded, and a text that is spoken too short or silent.
+    The same list gives the same samples on one device. A text among other texts gives other samples: dropout stays on.
+    Raises BadInput for an unknown voice, weights that cannot be downloaded, and a text that is spoken too short or
+    silent.
     """
     check_voice(voice)
     process, tacotron2, vocoder, device = _networks(voice)

@@ -19,7 +19,8 @@ class Engine:
 
     speak: Callable[[list[str], str, int], list[Tensor]]  # texts, voice, words a minute -> waveforms [n] at 22,050 Hz
     check_voice: Callable[[str], None]  # raises BadInput for a voice that the engine does not have
-    at_once: bool  # one process speaks a list of texts at once, on a GPU if there is one; else several processes share the texts
+    # One process speaks a list of texts at once, on a GPU if there is one; else several processes share the texts.
+    at_once: bool
 
 
 ENGINES = {
@@ -33,12 +34,14 @@ def speak(
 ) -> list[Tensor]:
     """Each text spoken: a list of (n,) float32 in [-1, 1] at 22,050 Hz.
 
-    `espeak`: espeak-ng, from the pip package espeakng-loader. `voice` is a language code (en-us, en-gb-scotland, fr-fr), or
-    one and a variant (en-us+f3). The same text, voice and rate give the same samples, whatever was spoken before.
-    `tacotron2`: torchaudio's pipeline, as the paper's authors used; its weights are downloaded at first use. `voice` is en-us
-    (WaveRNN) or en-us-griffinlim; its rate of speech is fixed. It speaks all texts at once: the same list gives the same
-    samples on one device, a text among other texts gives others, as its dropout stays on.
-    Raises BadInput for an engine or a voice that does not exist, a rate outside 80 to 450, and a text with nothing to pronounce.
+    `espeak`: espeak-ng, from the pip package espeakng-loader. `voice` is a language code (en-us, en-gb-scotland,
+    fr-fr), or one and a variant (en-us+f3). The same text, voice and rate give the same samples, whatever was spoken
+    before.
+    `tacotron2`: torchaudio's pipeline, as the paper's authors used; its weights are downloaded at first use. `voice` is
+    en-us (WaveRNN) or en-us-griffinlim; its rate of speech is fixed. It speaks all texts at once: the same list gives
+    the same samples on one device, a text among other texts gives others, as its dropout stays on.
+    Raises BadInput for an engine or a voice that does not exist, a rate outside 80 to 450, and a text with nothing to
+    pronounce.
     """
     of_name = _engine(engine)
     if not 80 <= words_per_minute <= 450:

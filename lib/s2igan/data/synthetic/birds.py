@@ -71,10 +71,10 @@ def sentences(words: dict[str, str], details: dict[str, str]) -> list[str]:
     return ways
 
 
-# A bird that faces right: its own units, about one long without tail and beak, y down.
+# A bird that faces right, in units of its own, about one long without tail and beak, y down.
 BODY = smooth([
-    (0.43, -0.37), (0.30, -0.50), (0.12, -0.45), (0.0, -0.27), (-0.2, -0.12), (-0.42, 0.12), (-0.54, 0.3), (-0.44, 0.37), (-0.2, 0.42),
-    (0.06, 0.41), (0.29, 0.25), (0.39, 0.02), (0.38, -0.14), (0.44, -0.25),
+    (0.43, -0.37), (0.30, -0.50), (0.12, -0.45), (0.0, -0.27), (-0.2, -0.12), (-0.42, 0.12), (-0.54, 0.3),
+    (-0.44, 0.37), (-0.2, 0.42), (0.06, 0.41), (0.29, 0.25), (0.39, 0.02), (0.38, -0.14), (0.44, -0.25),
 ])  # fmt: skip
 CROWN = smooth(
     [(0.58, -0.36), (0.34, -0.375), (0.14, -0.31), (-0.04, -0.2), (-0.16, -0.36), (0.1, -0.66), (0.45, -0.66)]
@@ -199,7 +199,7 @@ def _face(canvas: Canvas, place: Callable[[object], np.ndarray], attributes: dic
 
 
 def _rounded(canvas: Canvas, outline: np.ndarray) -> np.ndarray:
-    """The finished picture with the body shaded as something round: lit from the upper left, darker towards the lower edge."""
+    """The finished image, its body shaded as something round: lit from the upper left, darker at the lower edge."""
     inside = canvas.mask(outline).reduce(OVERSAMPLING)
     bulge = np.asarray(inside.filter(ImageFilter.GaussianBlur(canvas.size / 18)), dtype=np.float32) / 255
     down, right = np.gradient(bulge)

@@ -10,10 +10,20 @@ from PIL import Image, ImageDraw
 
 OVERSAMPLING = 4
 COLOURS = {
-    "red": (214, 32, 36), "orange": (246, 128, 24), "yellow": (250, 214, 44), "white": (248, 248, 246), "pink": (248, 138, 182),
-    "purple": (134, 62, 186), "blue": (44, 92, 220), "turquoise": (54, 204, 208), "maroon": (122, 16, 44), "green": (76, 156, 58),
-    "brown": (132, 82, 46), "grey": (142, 148, 158), "black": (40, 38, 46),
-}  # fmt: skip
+    "red": (214, 32, 36),
+    "orange": (246, 128, 24),
+    "yellow": (250, 214, 44),
+    "white": (248, 248, 246),
+    "pink": (248, 138, 182),
+    "purple": (134, 62, 186),
+    "blue": (44, 92, 220),
+    "turquoise": (54, 204, 208),
+    "maroon": (122, 16, 44),
+    "green": (76, 156, 58),
+    "brown": (132, 82, 46),
+    "grey": (142, 148, 158),
+    "black": (40, 38, 46),
+}
 
 
 def smooth(points: Sequence[tuple[float, float]], per_segment: int = 5) -> np.ndarray:
@@ -34,7 +44,7 @@ DISC = np.array([(math.cos(math.radians(degrees)), math.sin(math.radians(degrees
 
 
 class Canvas:
-    """Draws shapes given in units of the frame on a picture `OVERSAMPLING` times too large, over a smooth background."""
+    """Draws shapes, in units of the frame, on an image `OVERSAMPLING` times too large, over a smooth background."""
 
     def __init__(self, background: np.ndarray, size: int) -> None:
         """background: [small, small, 3] in 0..255, stretched to the frame."""
@@ -55,19 +65,19 @@ class Canvas:
     def shaded(
         self, points: np.ndarray, towards: np.ndarray, colours: Sequence[np.ndarray], least: float = 0.3
     ) -> None:
-        """A soft gradient: copies of the shape that shrink to `least` towards a point, from the first colour to the last."""
+        """A soft gradient: copies of the shape, first colour to last, that shrink to `least` towards a point."""
         offset = points - towards
         for i, colour in enumerate(colours):
             self.fill(towards + offset * (1 - (1 - least) * i / (len(colours) - 1)), colour)
 
     def mask(self, points: np.ndarray) -> Image.Image:
-        """The inside of the shape as 255, on an `L` picture of the size drawn at."""
+        """The inside of the shape as 255, on an `L` image of the size drawn at."""
         mask = Image.new("L", (self.side, self.side))
         ImageDraw.Draw(mask).polygon((points * self.side).ravel().tolist(), fill=255)
         return mask
 
     def finish(self) -> np.ndarray:
-        """The picture at its final size: [size, size, 3], 0..255."""
+        """The image at its final size: [size, size, 3], 0..255."""
         return np.asarray(self.image.reduce(OVERSAMPLING), dtype=np.float32)
 
 
@@ -87,6 +97,6 @@ def tones(colour: np.ndarray, dark: float = 0.72, light: float = 0.25, steps: in
 
 
 def placed(shape: np.ndarray, at: np.ndarray, angle: float, stretch: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
-    """The shape stretched along its own axes, turned by `angle` and moved to `at`: [points, 2]."""
+    """The shape stretched along its axes, turned by `angle` and moved to `at`: [points, 2]."""
     c, s = math.cos(angle), math.sin(angle)
     return (shape * stretch) @ np.array([[c, s], [-s, c]]) + at

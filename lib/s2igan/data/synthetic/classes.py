@@ -34,7 +34,8 @@ def choose_classes(dataset: str, count: int, rng: Generator, most_values: int | 
 
     The last `unseen_count(count)` are meant as test classes: they use only values that occur in the ones before them.
     `most_values`: an attribute takes only its first so many values, so that as many classes lie closer together.
-    Raises BadInput for a set that does not exist, fewer than 5 or more than 999 classes, and more than there is room for.
+    Raises BadInput for a set that does not exist, fewer than 5 or more than 999 classes, or more than there is room
+    for.
     """
     of_set = drawn_set(dataset)
     if count < LEAST_CLASSES:

@@ -1,13 +1,15 @@
 """Small fine-grained data sets, drawn and described by rule: `mini-flowers` and `mini-birds`.
 
-A class is a combination of visible attributes; pose, scale, position, light and background vary within it. Images are drawn
-with Pillow at `OVERSAMPLING` times the final size, and captions name some of the attributes, in varied wording. Everything
-follows from the seed, whatever the number of worker processes. What is written is the project's `folder` layout:
+A class is a combination of visible attributes; pose, scale, position, light and background vary within it. Images are
+drawn with Pillow at `OVERSAMPLING` times the final size, and captions name some of the attributes, in varied wording.
+Everything follows from the seed, whatever the number of worker processes. What is written is the project's `folder`
+layout:
 
     images/<class>/<name>.png    captions/<class>/<name>.txt (a caption a line)
     train_classes.txt    test_classes.txt    attributes.csv (class, then a column per attribute)
 
-Lengths and coordinates are in units of the frame (0 left or top, 1 right or bottom), angles in radians, colours in 0..255.
+Lengths and coordinates are in units of the frame (0 left or top, 1 right or bottom), angles in radians, colours in
+0..255.
 """
 
 from __future__ import annotations
@@ -32,8 +34,14 @@ from s2igan.data.synthetic.classes import choose_classes, class_folder, unseen_c
 from s2igan.data.synthetic.sets import check_attributes, drawn_set
 
 LEAST = {
-    "images_per_class": 1, "unseen_images": 1, "captions_per_image": 1, "size": 16, "naming": 1, "workers": 1, "seed": 0,
-}  # fmt: skip
+    "images_per_class": 1,
+    "unseen_images": 1,
+    "captions_per_image": 1,
+    "size": 16,
+    "naming": 1,
+    "workers": 1,
+    "seed": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -87,16 +95,21 @@ def write_dataset(
     The last `unseen_count(classes)` classes are test classes, with `unseen_images` images each in place of
     `images_per_class`. `size` is in pixels, `naming` as in `describe`, `most_values` as in `choose_classes`.
 
-    The bytes depend on every argument but `workers` and `progress`. Worker processes are spawned, so a script that calls
-    this with more than one needs the usual `if __name__ == "__main__"`; a notebook or `python -m` does not.
+    The bytes depend on every argument but `workers` and `progress`. Worker processes are spawned, so a script that
+    calls this with more than one needs the usual `if __name__ == "__main__"`; a notebook or `python -m` does not.
     Raises BadInput for a set that does not exist, a value too small, and a folder `out` that is not empty.
     """
     drawn_set(dataset)
     out = Path(out)
     given = {
-        "images_per_class": images_per_class, "unseen_images": unseen_images, "captions_per_image": captions_per_image,
-        "size": size, "naming": naming, "workers": workers, "seed": seed,
-    }  # fmt: skip
+        "images_per_class": images_per_class,
+        "unseen_images": unseen_images,
+        "captions_per_image": captions_per_image,
+        "size": size,
+        "naming": naming,
+        "workers": workers,
+        "seed": seed,
+    }
     for name, value in given.items():
         if value < LEAST[name]:
             raise BadInput(f"{name}: {value} is too small; it must be {LEAST[name]} or more")
@@ -145,7 +158,7 @@ def _written(jobs: list[_Class], workers: int) -> Iterator[str]:
 
 
 def _write_class(job: _Class) -> str:
-    """Draws and describes one class; returns its name. Each image has its own random state, so any order gives the same."""
+    """Draws and describes one class; returns its name. Each image has a random state, so any order gives the same."""
     for folder in ("images", "captions"):
         (job.out / folder / job.name).mkdir(parents=True)
     for image in range(job.images):

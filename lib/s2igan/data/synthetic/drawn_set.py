@@ -18,19 +18,20 @@ class DrawnSet:
     # Neighbouring parts of one colour would hide an attribute: a class never has one value for both (but "none").
     contrasts: tuple[tuple[str, str], ...]
     class_name: tuple[str, ...]  # attributes whose values name a class
-    # Attributes that a caption names with this probability, before some of the others, as far as the sentence has room.
+    # {attribute: the probability that a caption names it}, before some of the others, as far as the sentence has room
     usual: dict[str, float]
-    # {attribute: (how likely it is to be named against the others, its wordings)}; no wordings: `sentences` has a place for it
+    # {attribute: (how likely it is to be named against the others, its wordings)}; no wordings: `sentences` has a place
+    # for it
     phrases: dict[str, tuple[float, tuple[str, ...]]]
     # {value: the words that people say for it}, the value itself where it is not listed; one word each: see `describe`
     synonyms: dict[str, tuple[str, ...]]
     # {attribute: pattern} of the words that tell that a caption names it; every wording has exactly one of them
     telling: dict[str, str]
-    # ({attribute: word} of those named, {attribute: phrase with a place for the word}) -> every way to say this; how many
-    # there are depends on which attributes are named, not on their values
+    # ({attribute: word} of those named, {attribute: phrase with a place for the word}) -> every way to say this; how
+    # many there are depends on which attributes are named, not on their values
     sentences: Callable[[dict[str, str], dict[str, str]], list[str]]
-    # (attributes, random state, size) -> [size, size, 3], 0..255; what is drawn from the random state does not depend on
-    # the attributes
+    # (attributes, random state, size) -> [size, size, 3], 0..255; what is drawn from the random state does not depend
+    # on the attributes
     draw: Callable[[dict[str, str], Generator, int], np.ndarray]
 
 

@@ -85,7 +85,7 @@ def draw(attributes: dict[str, str], rng: Generator, size: int) -> np.ndarray:
     )
     middle, step = np.array((x, y)), 2 * math.pi / number
 
-    # Out-of-focus greens: one shade a picture, a coarse grid of small differences, darker below and behind the flower.
+    # Out-of-focus greens: one shade an image, a coarse grid of small differences, darker below and behind the flower.
     shade, blue = rng.uniform((0.85, -8), (1.1, 10))
     grid = np.array((74.0, 112, 62 + blue)) * shade * rng.uniform(0.88, 1.12, (4, 4, 1)) + rng.uniform(-4, 4, (4, 4, 3))
     grid *= np.array((1.15, 1.05, 0.9, 0.75))[:, None, None]
