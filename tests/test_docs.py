@@ -3,8 +3,16 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
+
+from s2igan import BadInput, config, losses
+from s2igan.config import datasets, engines, systems
+from s2igan.data import sources, text_to_speech
+from s2igan.data.synthetic import captions, classes, drawn_set, sets
+from s2igan.data.synthetic.dataset import draw_image
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("*/README.md")),
@@ -73,3 +81,79 @@ def test_the_citation_names_the_paper():
     assert citation["cff-version"] == "1.2.0" and paper["year"] == 2020
     assert [author["family-names"] for author in paper["authors"]] == ["Wang", "Qiao", "Zhu", "Hanjalic", "Scharenborg"]
     assert "2005.06968" in paper["url"] and "2005.06968" in (ROOT / "README.md").read_text()
+
+
+def blocks(heading: str) -> list[str]:
+    """The Python blocks under a heading of docs/extending.md, each under 20 lines."""
+    text = (ROOT / "docs/extending.md").read_text()
+    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, flags=re.DOTALL | re.MULTILINE)[1]
+    found = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    assert found and all(len(block.splitlines()) < 20 for block in found)
+    return found
+
+
+@pytest.fixture
+def run():
+    """Runs the blocks of a section with the names of some modules; rows that they add to tables are taken out again."""
+    tables = (losses.ADVERSARIAL, config.RDG_SYSTEMS, datasets.DATASETS, engines.ENGINE_VOICES, sets.SETS)
+    tables = (*tables, text_to_speech.ENGINES)
+    before = [dict(table) for table in tables]
+
+    def with_names_of(heading, *modules):
+        names = {"np": np, "torch": torch, "Tensor": torch.Tensor, "Path": Path, "Generator": np.random.Generator}
+        for module in modules:
+            names |= {name: value for name, value in vars(module).items() if not name.startswith("__")}
+        for block in blocks(heading):
+            exec(compile(block, heading, "exec"), names)
+        return names
+
+    yield with_names_of
+    for table, rows in zip(tables, before, strict=True):
+        table.clear()
+        table.update(rows)
+
+
+def test_a_system_and_a_loss_are_added_as_the_docs_say(run):
+    run("A system", systems)
+    row = config.RDG_SYSTEMS["S2IGAN hinge w/o Dense"]
+    assert (row["loss"], row["dense"], row["paper"]) == ("hinge", False, False)
+    assert config.resolve({"system": "S2IGAN hinge w/o Dense"}).system == "S2IGAN hinge w/o Dense"
+    run("A loss", losses)
+    loss = losses.ADVERSARIAL["least squares"]
+    logits = torch.tensor([1.0, 3.0])
+    assert (
+        loss.generator(logits) == loss.discriminator(logits, True) == 2.0 and loss.discriminator(logits, False) == 5.0
+    )
+
+
+def test_a_metric_is_added_as_the_docs_say(run):
+    names = run("A metric")
+    assert names["mean_distance"](torch.tensor([[0.0, 0.0], [3.0, 4.0]])) == 5.0
+
+
+def test_data_sets_are_added_as_the_docs_say(run, tmp_path):
+    names = run("A data set", sources, datasets)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(b"x")
+        (tmp_path / name / "1.txt").write_text("a bird\na red bird\n")
+    (tmp_path / "train.txt").write_text("a\n")
+    (tmp_path / "test.txt").write_text("b\n")
+    source = names["_read_mine"]("mine", tmp_path)
+    assert source.split == ("train", "test") and source.items[1].texts == ("a bird", "a red bird")
+    assert "mine" in datasets.DATASETS
+
+    run("A synthetic set", drawn_set, sets, datasets)
+    chosen, rng = classes.choose_classes("mini-boats", 6, np.random.default_rng(0)), np.random.default_rng(1)
+    assert draw_image("mini-boats", chosen[0], rng).size == (64, 64)
+    said = captions.describe("mini-boats", chosen[0], rng)
+    assert f" {chosen[0]['hull']} boat " in said and "hull" in captions.named_attributes("mini-boats", said)
+
+
+def test_an_engine_is_added_as_the_docs_say(run):
+    run("A text-to-speech engine", text_to_speech, engines)
+    assert len(text_to_speech.speak(["one", "two"], "anna", "mine")) == 2
+    text_to_speech.check_voice("ben", "mine")
+    with pytest.raises(BadInput, match="mine has anna, ben"):
+        text_to_speech.check_voice("eve", "mine")
+    assert config.resolve({"data_engine": "mine"}).data_voices == ("anna", "ben")
