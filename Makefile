@@ -36,7 +36,7 @@ speak: $(VENV)/.installed
 	@$(PY) -m s2igan speak "$$TEXT" $${OUT:+--out "$$OUT"}
 
 test: $(VENV)/.installed
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed
 	@$(PY) -m ruff check

@@ -12,6 +12,8 @@ from s2igan.demo.load import load
 from s2igan.evaluation.feature_networks import ProxyNetwork, freeze, save_network
 from s2igan.speech import log_mel
 
+torch.set_num_threads(1)  # `make test` runs test files side by side
+
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from s2igan import BadInput, config
+from s2igan import BadInput, config, losses
 from s2igan.config import systems
 
 
@@ -91,6 +91,7 @@ def test_a_row_is_all_that_a_system_needs(monkeypatch):
     for row in config.RDG_SYSTEMS.values():
         assert row.keys() == {"sen", "matching", "dense", "relation", "loss", "paper"}
         assert row["sen"] is None or row["sen"] in config.SEN_SYSTEMS
+        assert row["loss"] in losses.ADVERSARIAL
         assert not row["matching"] or row["sen"] is None  # a finished SEN does not learn
     extra = set(config.RDG_SYSTEMS) - set(config.PAPER_SYSTEMS)
     assert len(config.PAPER_SYSTEMS) == 8 and extra == {"S2IGAN hinge"}
