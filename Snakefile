@@ -32,7 +32,7 @@ PYTHON, PROCESS = sys.executable, os.getpid()
 
 
 def settings_of(wildcards):
-    """The settings of one run. For tables over all data sets: those of the first, with the names of all."""
+    """The settings of one run. Tables over all data sets have the settings of the first, with the names of all."""
     if "dataset" not in wildcards.keys():
         return next(iter(study.of.values())).model_copy(update={"analysis_datasets": tuple(study.of)})
     values = study.of[wildcards.dataset]

@@ -19,7 +19,7 @@ def run_dir(settings: Settings, stage: str, system: str = "", seed: int | None =
     The data stage is `data-store-seed<k>`, the analysis `analysis`; tables over all data sets are in
     `results/<study>/tables`, and what a study costs is in `results/<study>/cost`.
 
-    Args: system, seed: those of the settings unless given.
+    Args: system, seed: by default from the settings.
     """
     base = Path(root) / "results" / settings.study / settings.dataset
     if stage == "data":

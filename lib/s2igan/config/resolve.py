@@ -146,7 +146,8 @@ def from_notebook(namespace: dict[str, Any], systems: Iterable[str] = ()) -> Set
 
     Every plain value in the namespace counts as a parameter, so a mistyped name is refused and not silently ignored.
 
-    Args: systems: those that the notebook trains, if it trains one. Raises BadInput for another, and as `resolve`.
+    Args: systems: the systems that the notebook can train, if it trains one. Raises BadInput for another, and as
+    `resolve`.
     """
     plain = (bool, int, float, str, list, tuple, dict, types.NoneType)
     jupyter = {"In", "Out", "exit", "quit"}

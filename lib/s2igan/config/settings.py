@@ -58,7 +58,7 @@ class Settings(BaseModel):
     data_noise_db: Annotated[float, Field(allow_inf_nan=False)] | None = None
     data_image_size: Literal[8, 16, 32, 64, 128, 256] = 32  # the largest generated image
     data_crop_from: Count = 34  # short side of the stored image, from which training crops `data_image_size`
-    data_flip: bool | None = None  # mirror training images; by default all but those of the synthetic sets
+    data_flip: bool | None = None  # mirror training images; by default not on synthetic sets
     data_backbone: Literal["proxy", "inception"] = "proxy"
     # Weights of Inception-v3: imagenet (downloaded once), a path, or random (for dry runs). Of FID's Inception:
     # pytorch-fid (downloaded once), a path to that file, or random.
@@ -129,7 +129,7 @@ class Settings(BaseModel):
     analysis_kept: str = ""  # folder such as results/reference/runs; its runs of other seeds count in 05's tables too
 
     # 07_cost
-    cost_systems: tuple[str, ...] = ()  # of RDG_SYSTEMS; none given: those of the paper
+    cost_systems: tuple[str, ...] = ()  # of RDG_SYSTEMS; none given: the paper's
     cost_batch: Count | None = None  # of the steps that are timed; None: the preset's on a GPU, 4 on a CPU
     cost_seeds: Count = 3  # of SEN and RDG
     cost_gpu: str = "H100 SXM"  # a GPU to plan for, beside the one at hand
@@ -138,7 +138,7 @@ class Settings(BaseModel):
     cost_gpu_hour: Positive = 2.5  # price of an hour of it, in your currency
 
 
-# What a preset lays over the defaults above, which are those of `mini`.
+# What a preset changes of the defaults above. The defaults are preset `mini`.
 PRESETS: dict[str, dict[str, Any]] = {
     "mini": {},
     "small": {

@@ -1,6 +1,6 @@
 """The systems of the study: what each one is made of. A system is one row of a table; a new system needs nothing else.
 
-A row says how the system differs from the paper's own (SEN, S2IGAN). `paper`: the system stands in the paper's tables,
+A row says how the system differs from the paper's SEN or S2IGAN. `paper`: the system stands in the paper's tables,
 so `make study-full` trains it. Others are trained when they are named.
 """
 
@@ -52,6 +52,6 @@ RDG_SYSTEMS: dict[str, dict[str, Any]] = {
     "StackGAN-v2 (T2IG)": rdg_system(sen="text encoder", dense=False, relation=False),
     "S2IGAN hinge": rdg_system(loss="hinge", paper=False),
 }
-PAPER_SYSTEMS = tuple(name for name, row in RDG_SYSTEMS.items() if row["paper"])  # those of its Tables 1 and 2
+PAPER_SYSTEMS = tuple(name for name, row in RDG_SYSTEMS.items() if row["paper"])  # in its Tables 1 and 2
 REFERENCE_SYSTEMS = ("SEN", "SEN w/o L_d", "text encoder", "S2IGAN")  # results/reference/weights has networks of them
 DEFAULT_SYSTEMS = ("S2IGAN", "S2IGAN w/o L_d")  # what `make study` trains

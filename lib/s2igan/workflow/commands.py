@@ -57,7 +57,7 @@ def study(given: tuple[str, ...], full: bool) -> int:
     \b
       DATASET(S)=mini-birds,...  SEED(S)=0,1,...  SYSTEM(S)=S2IGAN,...
                                  one or several, with commas
-      PARAMS=file.yaml           more values; those on the command line override them
+      PARAMS=file.yaml           more values; the command line overrides them
       CORES=2                    runs side by side; by default as many as there are cores
       DRY=1                      a dry run: every notebook at the preset's sizes, with few
                                  images and steps; says how much memory it took
@@ -164,7 +164,7 @@ def check_numbers(count: int, seed: int) -> None:
 
 
 def weights_folder(weights: Path | None, dataset: str | None) -> Path:
-    """The folder of the networks: those of the repository unless others are given. Raises BadInput."""
+    """The folder of the networks, by default in this repository. Raises BadInput."""
     if dataset not in (None, *config.SYNTHETIC):
         known = " and ".join(config.SYNTHETIC)
         raise BadInput(f"--dataset is {dataset!r}: there are {known}; for another set give --weights")
@@ -176,7 +176,7 @@ def weights_folder(weights: Path | None, dataset: str | None) -> Path:
 @commands.command()
 @click.argument("notebook", type=FILE)
 @click.option("--params", type=FILE, metavar="FILE", help="Parameters, a YAML file.")
-@click.option("--values", metavar="JSON", default="{}", help="Parameters, which override those of the file.")
+@click.option("--values", metavar="JSON", default="{}", help="Parameters; they override the file.")
 @click.option("--out", type=FILE, required=True, metavar="FILE", help="The executed notebook; params.yaml beside it.")
 @click.option("--label", default="", help="What stands before each printed line.")
 @PARENT

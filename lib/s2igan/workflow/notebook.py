@@ -96,5 +96,5 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
 
 
 def children_memory() -> float:
-    """GiB that the largest process had among those that this one started and that have ended."""
+    """GiB that the largest finished child process had at most."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20

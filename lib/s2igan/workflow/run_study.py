@@ -64,7 +64,7 @@ def run_study(words: Iterable[str], full: bool) -> int:
         if status := download_missing(chosen, call.listing):  # before Snakemake looks at the folders
             return status
         if not call.listing:
-            # Snakemake knows the settings of the runs that it made, not those of runs made by hand.
+            # Snakemake does not know the settings of runs that were made by hand.
             for run in study.runs_with_other_settings(chosen, root):
                 (run / "metrics.json").unlink()
         events = Events()

@@ -76,7 +76,7 @@ def plan(given: dict[str, Any]) -> Study:
 
 
 def systems_of(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """SEN systems and RDG systems that a study of these trains: those named and the embeddings that they start from."""
+    """The SEN and RDG systems that a study of `names` trains: these, and the embeddings that they start from."""
     by_slug = {config.slug(system): system for system in [*SEN_SYSTEMS, *RDG_SYSTEMS]}
     for name in names:
         if config.slug(name) not in by_slug:
@@ -90,7 +90,7 @@ def systems_of(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _settings_of(dataset: str, given: dict[str, Any]) -> Settings:
-    """The settings of one data set; the folder that the user gave is that of the others where this one needs none."""
+    """The settings of one data set. A synthetic set needs no folder: a given folder is for the other data sets."""
     values = {**given, "dataset": dataset}
     if dataset in config.SYNTHETIC:
         values.pop("data_dir", None)

@@ -36,9 +36,9 @@ def run_training(stage: str, parameters: dict[str, Any], parent: int | None) -> 
                 store, network, features, upstream = sen_inputs(values, ".")
                 train_sen(values, store, network, features, folder, upstream)
             else:
-                store, net, speech, upstream = rdg_inputs(values, ".")
+                store, net, embeddings, upstream = rdg_inputs(values, ".")
                 validate = validation_callback(store, load_feature_networks(values, "."), values, folder)
-                train_rdg(values, store, net, speech, folder, upstream, validate)
+                train_rdg(values, store, net, embeddings, folder, upstream, validate)
     except RuntimeError as error:  # such as a loss that is not finite
         print(f"error: {error}", file=sys.stderr)
         return 1
