@@ -22,9 +22,18 @@ def drawn(tmp_path_factory):
     root = tmp_path_factory.mktemp("drawn")
     write_dataset("mini-flowers", root / "drawn", 0, 20, 3, 5, 1, workers=1, progress=lambda line: None)
     build_store(
-        read_source("mini-flowers", root / "drawn"), root / "store", log_mel=log_mel, crop_from=34, captions=1, voices=("en-us",), words_per_minute=300,
-        seed=0, validation=0.2, workers=1, progress=lambda line: None,
-    )  # fmt: skip
+        read_source("mini-flowers", root / "drawn"),
+        root / "store",
+        log_mel=log_mel,
+        crop_from=34,
+        captions=1,
+        voices=("en-us",),
+        words_per_minute=300,
+        seed=0,
+        validation=0.2,
+        workers=1,
+        progress=lambda line: None,
+    )
     torch.manual_seed(0)
     save_network(freeze(ProxyNetwork(20, {})), root / "backbone.safetensors")
     return root

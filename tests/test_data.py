@@ -17,13 +17,23 @@ from s2igan.data import build
 from s2igan.data.batches import augment, centre_crop, pad_mels, pyramid
 from s2igan.data.build import _split_validation, build_store
 from s2igan.data.images import crop_to_box, read_image
-from s2igan.data.sources import read_source
+from s2igan.data.layout import Item, Source
+from s2igan.data.sources import PUBLIC, PublicSet, complete, read_source
 from s2igan.data.store import open_store
 from s2igan.speech import log_mel
 
 CUB100 = Path(__file__).parents[2] / "shared" / "data" / "cub100"
-OPTIONS = {"log_mel": log_mel, "crop_from": 12, "captions": 2, "voices": ("en-us", "en-gb+f4"), "words_per_minute": 300, "seed": 0, "validation": 0.1,
-           "workers": 1, "progress": lambda line: None}  # fmt: skip
+OPTIONS = {
+    "log_mel": log_mel,
+    "crop_from": 12,
+    "captions": 2,
+    "voices": ("en-us", "en-gb+f4"),
+    "words_per_minute": 300,
+    "seed": 0,
+    "validation": 0.1,
+    "workers": 1,
+    "progress": lambda line: None,
+}
 
 
 def draw(path: Path, size: tuple[int, int] = (20, 16), seed: int = 0) -> None:
@@ -57,8 +67,13 @@ def make_folder(root: Path) -> Path:
 
 def make_cub(root: Path) -> Path:
     """Ids with gaps and in no order; class 9 is in neither split."""
-    rows = {40: ("007.Auk", "Auk_2", "7"), 3: ("002.Ani", "Ani_1", "2"), 8: ("002.Ani", "Ani_2", "2"), 41: ("007.Auk", "Auk_1", "7"),
-            90: ("009.Jay", "Jay_1", "9")}  # fmt: skip
+    rows = {
+        40: ("007.Auk", "Auk_2", "7"),
+        3: ("002.Ani", "Ani_1", "2"),
+        8: ("002.Ani", "Ani_2", "2"),
+        41: ("007.Auk", "Auk_1", "7"),
+        90: ("009.Jay", "Jay_1", "9"),
+    }
     birds, captions = root / "CUB_200_2011", root / "cvpr2016_cub"
     for key, (name, image, _) in rows.items():
         draw(birds / "images" / name / f"{image}.jpg", (50, 40), seed=key)
@@ -133,7 +148,7 @@ def test_cub_tables_are_joined_by_id(tmp_path):
 
 
 def test_cub_box_crop_by_hand():
-    # The first official image: r = int(0.75 * 325) = 243, centre (int(445 / 2), int(358 / 2)) = (222, 179), image 500 x 335.
+    # The first official image, 500 x 335: r = int(0.75 * 325) = 243, centre (int(445 / 2), int(358 / 2)) = (222, 179).
     assert crop_to_box((60.0, 27.0, 325.0, 304.0), 500, 335) == (0, 0, 465, 335)
     assert crop_to_box((139.0, 30.0, 153.0, 264.0), 500, 500) == (17, 0, 413, 360)
     assert crop_to_box((100.0, 100.0, 40.0, 20.0), 500, 500) == (90, 80, 150, 140)  # inside: a square of 1.5 * 40
@@ -142,9 +157,15 @@ def test_cub_box_crop_by_hand():
 def test_oxford_layout(tmp_path):
     source = read_source("oxford", make_oxford(tmp_path))
     assert dict(zip(source.classes, source.split, strict=True)) == {
-        "class_00020": "test", "class_00021": "train", "class_00077": "train", "class_00102": "train"}  # fmt: skip
+        "class_00020": "test",
+        "class_00021": "train",
+        "class_00077": "train",
+        "class_00102": "train",
+    }
     assert [(item.name, item.texts[0]) for item in source.items[:2]] == [
-        ("class_00077/image_00001", "flower 1"), ("class_00020/image_00002", "flower 2")]  # fmt: skip
+        ("class_00077/image_00001", "flower 1"),
+        ("class_00020/image_00002", "flower 2"),
+    ]
     assert len(source.items) == 8
 
 
@@ -252,7 +273,7 @@ def test_a_store_holds_what_went_in(tmp_path):
     assert sorted(store.class_split) == ["test", "train", "train", "val", "val"]
     splits = [store.image_ids_of(split) for split in ("train", "val", "test")]
     assert sorted(np.concatenate(splits)) == list(range(10)) and list(map(len, splits)) == [4, 4, 2]
-    assert [list(own) for own in store.caption_ids_by_image] == [[2 * k, 2 * k + 1] for k in range(10)]
+    assert [list(ids) for ids in store.caption_ids_by_image] == [[2 * k, 2 * k + 1] for k in range(10)]
     assert [store.caption_text[k] for k in store.caption_ids_of("test")][:2] == [
         "an yew in the wind",
         "image a of a tree",
@@ -284,7 +305,7 @@ def test_no_validation_classes_when_none_are_asked_for(tmp_path):
         _split_validation(source, 0.75, 0)
 
 
-def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
+def test_an_interrupted_build_resumes(tmp_path, monkeypatch):
     source = read_source("folder", make_folder(tmp_path / "trees"))
     build_store(source, tmp_path / "whole", **OPTIONS)
 
@@ -433,7 +454,7 @@ def test_real_birds():
     assert read_image(source.items[0].path, 38, source.items[0].box).shape == (38, 38, 3)
 
 
-def test_tacotron2_speaks_a_chunk_at_once(tmp_path, monkeypatch):
+def test_an_engine_that_speaks_at_once_gets_a_chunk_at_once(tmp_path, monkeypatch):
     source, asked = read_source("folder", make_folder(tmp_path / "in")), []
 
     def spoken(texts, voice, engine, words_per_minute=300):
@@ -450,3 +471,19 @@ def test_tacotron2_speaks_a_chunk_at_once(tmp_path, monkeypatch):
     np.testing.assert_allclose(store.mel(7), expected, atol=2e-3)
     with pytest.raises(BadInput, match="tacotron2 has en-us"):
         build_store(source, tmp_path / "store", **options | {"voices": ("en-gb",)})
+
+
+def test_another_public_set_is_one_row(tmp_path, monkeypatch):
+    def read(dataset: str, root: Path) -> Source:
+        paths = sorted(root.glob("*/*.png"))
+        classes = tuple(sorted({path.parent.name for path in paths}))
+        items = tuple(Item(path, path.stem, classes.index(path.parent.name), texts=("a tree",)) for path in paths)
+        return Source(dataset, classes, ("train",) * 4 + ("test",), items)
+
+    make_folder(tmp_path / "trees")
+    monkeypatch.setitem(PUBLIC, "trees", PublicSet(read, ()))
+    source = read_source("trees", tmp_path / "trees/images")
+    assert source.classes == ("ash", "elm", "fir", "oak", "yew") and len(source.items) == 10
+    complete("trees", tmp_path / "trees", downloads=True)  # nothing to download
+    build_store(source, tmp_path / "store", **OPTIONS)
+    assert open_store(tmp_path / "store").dataset == "trees"

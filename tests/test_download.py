@@ -41,7 +41,10 @@ def md5(content):
 
 @pytest.fixture
 def server():
-    """Serves `files`, with ranges; a path in `cut` breaks off after so many bytes, once. `asked` has each path and its Range."""
+    """Serves `files`, with ranges; `asked` has each path and its Range.
+
+    A path in `cut` breaks off after so many bytes, once.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -180,21 +183,21 @@ def test_a_damaged_archive_and_a_full_disk_are_one_line_and_leave_nothing(tmp_pa
 
 
 def flowers():
-    """Oxford-102 in small, as its publishers' files: {name: bytes}. Classes 1 and 2 are unseen, 30 and 40 are for training."""
-    pictures, captions, labels = {}, {}, np.array([[1, 2, 1, 40, 2, 30, 30, 40]], np.uint8)
+    """Oxford-102 in small, as its publishers' files: {name: bytes}; classes 1 and 2 are unseen, 30, 40 for training."""
+    images, captions, labels = {}, {}, np.array([[1, 2, 1, 40, 2, 30, 30, 40]], np.uint8)
     for number, label in enumerate(labels[0], 1):
         out = io.BytesIO()
         Image.new("RGB", (40, 30 + number), (20 * number, 90, 60)).save(out, "JPEG")
-        pictures[f"jpg/image_{number:05d}.jpg"] = out.getvalue()
+        images[f"jpg/image_{number:05d}.jpg"] = out.getvalue()
         stem = f"cvpr2016_flowers/text_c10/class_{label:05d}/image_{number:05d}"
         captions |= {f"{stem}.txt": b"this flower is red\nit has petals\n", f"{stem}.t7": b"torch's"}
     tables = {}
-    for name, table in (("imagelabels.mat", {"labels": labels}),
-                        ("setid.mat", {"trnid": [[4, 6]], "valid": [[7, 8]], "tstid": [[1, 2, 3, 5]]})):  # fmt: skip
+    sets = {"trnid": [[4, 6]], "valid": [[7, 8]], "tstid": [[1, 2, 3, 5]]}
+    for name, table in (("imagelabels.mat", {"labels": labels}), ("setid.mat", sets)):
         out = io.BytesIO()
         scipy.io.savemat(out, table)
         tables[name] = out.getvalue()
-    return {"102flowers.tgz": archive(pictures), "cvpr2016_flowers.tar.gz": archive(captions), **tables}
+    return {"102flowers.tgz": archive(images), "cvpr2016_flowers.tar.gz": archive(captions), **tables}
 
 
 def test_oxford_is_downloaded_unpacked_and_read(server, tmp_path, monkeypatch):

@@ -141,7 +141,8 @@ def test_speech_does_not_depend_on_what_came_before(voice):
 def test_speech_is_the_same_in_another_process():
     program = (
         "import sys, hashlib; from s2igan.speech import speak\n"
-        "for voice in sys.argv[:1:-1]: print(hashlib.sha256(speak([sys.argv[1]], voice)[0].numpy().tobytes()).hexdigest())"
+        "for voice in sys.argv[:1:-1]:\n"
+        "    print(hashlib.sha256(speak([sys.argv[1]], voice)[0].numpy().tobytes()).hexdigest())"
     )
     command = [sys.executable, "-c", program, TEXTS[0], *VOICES]
     there = subprocess.run(

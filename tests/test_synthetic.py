@@ -1,4 +1,4 @@
-"""The synthetic data sets: rules of the classes, sentences, pictures and files. Nothing is downloaded or spoken."""
+"""The synthetic data sets: rules of the classes, sentences, images and files. Nothing is downloaded or spoken."""
 
 import csv
 from collections import Counter
@@ -133,7 +133,7 @@ def test_the_petals_have_their_colour(colour: str) -> None:
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_pictures_vary_within_a_class(dataset: str) -> None:
+def test_images_vary_within_a_class(dataset: str) -> None:
     attributes = choose_classes(dataset, 5, np.random.default_rng(0))[0]
     one, other, again = (draw_image(dataset, attributes, np.random.default_rng(seed), size=48) for seed in (0, 1, 0))
     assert one.size == (48, 48) and one.mode == "RGB"
@@ -147,12 +147,12 @@ def test_a_changed_colour_moves_nothing_and_the_object_is_large_with_a_margin(
     dataset: str, change: dict[str, str]
 ) -> None:
     start = choose_classes(dataset, 5, np.random.default_rng(0))[0]
-    paint = {name: "blue" for name in change}
+    other = {name: "blue" for name in change}
     for seed in range(20):
         for size in SETS[dataset].attributes.get("size", ("",)):
             both = (
                 draw_image(dataset, {**start, **new, "size": size}, np.random.default_rng(seed))
-                for new in (change, paint)
+                for new in (change, other)
             )
             left, top, right, bottom = ImageChops.difference(*both).getbbox()
             assert min(left, top, 64 - right, 64 - bottom) >= 2
@@ -174,12 +174,12 @@ def test_folder_is_complete_and_the_same_for_any_number_of_workers(dataset: str,
         rows = list(csv.DictReader(file))
     assert [row["class"] for row in rows] == train + test
     assert list(rows[0]) == ["class", *SETS[dataset].attributes]
-    pictures = sorted((tmp_path / "one" / "images").rglob("*.png"))
-    assert len(pictures) == 12
-    for picture in pictures:
-        captions = tmp_path / "one" / "captions" / picture.parent.name / f"{picture.stem}.txt"
+    images = sorted((tmp_path / "one" / "images").rglob("*.png"))
+    assert len(images) == 12
+    for image in images:
+        captions = tmp_path / "one" / "captions" / image.parent.name / f"{image.stem}.txt"
         assert len(captions.read_text(encoding="utf-8").splitlines()) == 2
-        assert Image.open(picture).size == (64, 64)
+        assert Image.open(image).size == (64, 64)
 
 
 def test_another_seed_is_another_data_set(tmp_path: Path) -> None:
@@ -192,10 +192,15 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     cases = [
-        ({"dataset": "mini-fish"}, "mini-birds"), ({"classes": 3}, "classes: 3"), ({"classes": 100_000_000}, "ask for fewer"),
-        ({"images_per_class": 0}, "images_per_class"), ({"workers": 0}, "workers"), ({"seed": -1}, "seed"), ({"size": 4}, "size"),
+        ({"dataset": "mini-fish"}, "mini-birds"),
+        ({"classes": 3}, "classes: 3"),
+        ({"classes": 100_000_000}, "ask for fewer"),
+        ({"images_per_class": 0}, "images_per_class"),
+        ({"workers": 0}, "workers"),
+        ({"seed": -1}, "seed"),
+        ({"size": 4}, "size"),
         ({"out": tmp_path / "full"}, "not an empty folder"),
-    ]  # fmt: skip
+    ]
     for changed, words in cases:
         with pytest.raises(BadInput, match=words) as caught:
             write_dataset(**{"dataset": "mini-flowers", "out": tmp_path / "new", **changed})
