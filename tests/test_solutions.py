@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_training import TINY
+from small_training import TINY
 
 from s2igan import metrics, speech
 from s2igan.config import resolve
