@@ -220,8 +220,8 @@ def sen_step(side: str, sizes: Sizes, device: torch.device) -> Repetition:
     batches = itertools.chain([random[0]], itertools.cycle([captions for _, captions in epoch]))
 
     def repetition() -> dict[str, Any]:
-        heard, lengths = caption_batch(net.caption_encoder, store, next(batches))
-        report = sen_training_step(net, optimiser, kept, heard.to(device), lengths, labels, settings)
+        mels, lengths = caption_batch(net.caption_encoder, store, next(batches))
+        report = sen_training_step(net, optimiser, kept, mels.to(device), lengths, labels, settings)
         return {name: loss.item() for name, loss in report.items()}
 
     return repetition

@@ -131,8 +131,7 @@ def default_study(folder: Path) -> list[dict[str, Any]]:
     """What the last whole `make study` left: wall time, the share of it in which no run was past its imports, memory.
 
     A run works from the end of its notebook's first cell that imports to the end of its last cell, by papermill's
-    times; what of the study's wall time no run works in is overhead. Returns nothing, and says why, where that cannot
-    be told.
+    times; the wall time in which no run works is overhead. Returns nothing, and says why, where times are missing.
     """
     if not (folder / "timing.json").is_file():
         print("default study: not measured, run `make study` in a folder without results/mini", file=sys.stderr)

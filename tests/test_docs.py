@@ -10,7 +10,7 @@ import yaml
 
 from s2igan import BadInput, config, losses
 from s2igan.config import datasets, engines, systems
-from s2igan.data import sources, text_to_speech
+from s2igan.data import layout, sources, text_to_speech
 from s2igan.data.synthetic import captions, classes, drawn_set, sets
 from s2igan.data.synthetic.dataset import draw_image
 
@@ -96,7 +96,7 @@ def blocks(heading: str) -> list[str]:
 def run():
     """Runs the blocks of a section with the names of some modules; rows that they add to tables are taken out again."""
     tables = (losses.ADVERSARIAL, config.RDG_SYSTEMS, datasets.DATASETS, engines.ENGINE_VOICES, sets.SETS)
-    tables = (*tables, text_to_speech.ENGINES)
+    tables = (*tables, text_to_speech.ENGINES, sources.PUBLIC)
     before = [dict(table) for table in tables]
 
     def with_names_of(heading, *modules):
@@ -132,14 +132,15 @@ def test_a_metric_is_added_as_the_docs_say(run):
 
 
 def test_data_sets_are_added_as_the_docs_say(run, tmp_path):
-    names = run("A data set", sources, datasets)
+    run("A data set", layout, sources, datasets)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "1.jpg").write_bytes(b"x")
-        (tmp_path / name / "1.txt").write_text("a bird\na red bird\n")
+        for image in "12":
+            (tmp_path / name / f"{image}.jpg").write_bytes(b"x")
+            (tmp_path / name / f"{image}.txt").write_text("a bird\na red bird\n")
     (tmp_path / "train.txt").write_text("a\n")
     (tmp_path / "test.txt").write_text("b\n")
-    source = names["_read_mine"]("mine", tmp_path)
+    source = sources.read_source("mine", tmp_path)
     assert source.split == ("train", "test") and source.items[1].texts == ("a bird", "a red bird")
     assert "mine" in datasets.DATASETS
 
