@@ -2,8 +2,8 @@
 
     python tests/kill_at_random.py STAGE FOLDER TIMES
 
-One whole training, then TIMES ones that are killed at a random moment and run again: prints how often the weights were the same, to the
-bit. Trainings are forks of this process, which has imported torch once and trains nothing itself.
+One whole training, then TIMES ones that are killed at a random moment and run again: prints how often the weights were
+the same, to the bit. Trainings are forks of this process, which has imported torch once and trains nothing itself.
 """
 
 import hashlib

@@ -66,7 +66,7 @@ def equal(a, b):
 
 
 def stop_after(monkeypatch, steps):
-    """Makes a training end with an error in Adam's step after `steps`, as a kill would, anywhere between checkpoints."""
+    """End a training with an error in Adam's step after `steps`, as a kill would, between checkpoints or at one."""
     counted, step = iter(range(10_000)), torch.optim.Adam.step
 
     def counting(self, *arguments, **named):

@@ -17,7 +17,7 @@ from s2igan.evaluation.feature_networks import FIDInception, extract, fold_norms
 
 
 def test_matching_loss_of_orthogonal_pairs():
-    # Each image equals its speech and is orthogonal to the others: every softmax is e^10 / (e^10 + B - 1), in both directions.
+    # Each image equals its speech and is orthogonal to the others: every softmax is e^10 / (e^10 + B - 1), both ways.
     pairs = torch.eye(4, 8)
     expected = 2 * math.log(1 + 3 * math.exp(-10))
     assert losses.matching_loss(3 * pairs, 0.5 * pairs, torch.arange(4)).item() == pytest.approx(expected, rel=1e-3)
@@ -61,7 +61,7 @@ def test_discriminator_loss_targets():
     def picture(conditional, unconditional):
         return torch.tensor([conditional, unconditional, 0.0]).view(1, 3, 1, 1)
 
-    # Right about everything, with great confidence: real matches, mismatched is real but does not match, fake is neither.
+    # Right about everything, with great confidence: real matches, mismatched is real but does not match, fake neither.
     for loss, of_unsure in (("non-saturating", 6 * math.log(2)), ("hinge", 6.0)):
         images = picture(30, 30), picture(-30, 30), picture(-30, -30)
         right = losses.discriminator_loss(Oracle(), *images, torch.zeros(1, 1), loss)
@@ -199,7 +199,7 @@ def test_frechet_distance_closed_forms():
 
 
 def test_fid_against_torch_fidelity(tmp_path):
-    """The same weights and images, already of 299 pixels: torch-fidelity's resizing is TensorFlow's, pytorch-fid's is PyTorch's."""
+    """The same weights and images, already of 299 pixels, since torch-fidelity resizes as TensorFlow does."""
     torch.manual_seed(0)
     net = FIDInception("random")
     rng = np.random.default_rng(0)

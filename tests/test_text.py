@@ -25,6 +25,6 @@ def test_the_encoder_reads_every_letter_and_gives_unit_vectors():
 
 
 def test_the_paper_size():
-    # 70 -> 384 -> 512 -> 256 by convolutions of 4, a network of 256, a linear layer to 1,024; biases, and two in the recurrent layer.
+    # 70 -> 384 -> 512 -> 256 by convolutions of 4, an RNN of 256, a linear layer to 1,024; biases, and two in the RNN.
     expected = 4 * (70 * 384 + 384 * 512 + 512 * 256) + 384 + 512 + 256 + 2 * (256 * 256 + 256) + 256 * 1024 + 1024
     assert sum(p.numel() for p in TextEncoder().parameters()) == expected

@@ -1,7 +1,9 @@
 """Training on a data set drawn small: a resumed run equals an uninterrupted one, seeds fix everything."""
 
 import shutil
+import subprocess
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from s2igan.training.embeddings import embed_captions
 from s2igan.training.logs import read_log
 from s2igan.training.rdg import joint_embeddings
 from s2igan.training.rdg_networks import build_networks
+from s2igan.training.records import commit
 from s2igan.training.sen import crop_features, fresh_sen, sen_training_step
 
 
@@ -193,3 +196,12 @@ def test_a_system_names_its_adversarial_loss(world, tmp_path, monkeypatch, syste
     assert not equal(trained, train_rdg(world, tmp_path / "cross-entropy").state_dict())
     first, usual = (read_log(tmp_path / name / "log.jsonl")[0] for name in ("other", "cross-entropy"))
     assert all(first[name] != usual[name] for name in ("D8", "D16", "D32", "G"))
+
+
+def test_a_run_names_the_commit_of_its_code():
+    root = Path(__file__).resolve().parents[1]
+    found = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True)
+    if found.returncode or not (root / ".git").exists():
+        assert commit() == "unknown"
+    else:
+        assert commit().removesuffix("-dirty") == found.stdout.strip()

@@ -26,7 +26,8 @@ def main(stage: str, folder: Path, values: dict) -> None:
     # Statistics of a process's own rows are what may differ: here every BatchNorm keeps those that it starts with.
     for norm in (nn.BatchNorm1d, nn.BatchNorm2d):
         norm.train = lambda self, mode=True: nn.Module.train(self, False)
-    # Adam divides a gradient by its size. Where that is rounding noise, which sums in another order change, a larger eps leaves it noise.
+    # Adam divides a gradient by its size. Where that is rounding noise, which sums in another order change, larger eps
+    # keeps it small.
     torch.optim.Adam = functools.partial(torch.optim.Adam, eps=1e-4)
     processes.start(torch.device("cpu"))
     settings, store = resolve(values), open_store(folder / "store")

@@ -1,4 +1,4 @@
-"""The figures of the paper's tables as pure functions: mAP, Inception Score, Frechet distance, kernel distance.
+"""The metrics of the paper's tables as pure functions: mAP, Inception Score, Frechet distance, kernel distance.
 
 N, M are numbers of images, Q of queries, G of gallery items, D features, C classes.
 """
@@ -31,44 +31,43 @@ def mean_average_precision(
 ) -> float:
     """Mean average precision of retrieval by cosine similarity over the full ranking (released protocol).
 
-    AP of a query = mean over its positives k = 1, 2, ... (in ranked order) of k / rank_k; a positive shares the query's label.
-    Equal similarities keep the gallery's order.
+    AP of a query = mean over its positives k = 1, 2, ... (in ranked order) of k / rank_k. A positive shares the query's
+    label. Equal similarities keep the gallery's order.
 
     Args:
-        queries: [Q, D]; query_labels: [Q]; gallery: [G, D]; gallery_labels: [G]; arrays or tensors, any length of vector.
+        queries: [Q, D]; query_labels: [Q]; arrays or tensors, vectors of any length.
+        gallery: [G, D]; gallery_labels: [G].
     Returns: the mean over the queries with at least one positive, in 0 .. 1.
     Raises: BadInput when no query has a positive in the gallery.
     """
     queries, gallery = _float_tensor(queries), _float_tensor(gallery)
-    lengths = torch.linalg.vector_norm(gallery, dim=1).clamp_min(
-        1e-12
-    )  # (G,); products are divided by them: no second gallery in memory
-    query_labels, gallery_labels = (
-        np.asarray(torch.as_tensor(query_labels).cpu()),
-        np.asarray(torch.as_tensor(gallery_labels).cpu()),
-    )
+    # Products are divided by the lengths, so that there is no second gallery in memory.
+    lengths = torch.linalg.vector_norm(gallery, dim=1).clamp_min(1e-12)  # (G,)
+    query_labels, gallery_labels = (np.asarray(torch.as_tensor(x).cpu()) for x in (query_labels, gallery_labels))
     positives_of = {label: np.flatnonzero(gallery_labels == label) for label in np.unique(query_labels)}
     total, count = 0.0, 0
-    # Blocks of queries bound the memory: a block of similarities holds at most some two million values.
-    block = max(1, 2_000_000 // max(1, len(gallery)))
+    block = max(1, 2_000_000 // max(1, len(gallery)))  # queries at once: bounds the memory of their similarities
     for start in range(0, len(queries), block):
         similarity = (F.normalize(queries[start : start + block], dim=1) @ gallery.T).div_(lengths).numpy()  # (b, G)
         for row, label in zip(similarity, query_labels[start : start + block], strict=True):
-            positives = positives_of[label]
-            if len(positives) == 0:
-                continue
-            # Only the ranks of the positives are wanted: values are sorted without their places, and each positive is looked up among them.
-            ascending = np.sort(row)
-            before, after = (np.searchsorted(ascending, row[positives], side) for side in ("left", "right"))
-            ranks = np.sort(len(gallery) - before)  # so many items are at least as similar
-            if (after - before > 1).any():  # equal similarities
-                order = np.argsort(-row, kind="stable")
-                ranks = np.flatnonzero(gallery_labels[order] == label) + 1
-            total += float((np.arange(1, len(ranks) + 1) / ranks).mean())
-            count += 1
+            if len(positives_of[label]):
+                total += _average_precision(row, positives_of[label])
+                count += 1
     if count == 0:
         raise BadInput("mean average precision: no query has an image of its class in the gallery")
     return total / count
+
+
+def _average_precision(similarity: np.ndarray, positives: np.ndarray) -> float:
+    """AP of one query: similarities to the gallery [G], and the positives in it [P], in its order."""
+    # Only the ranks of the positives count: values are sorted without their places, and each positive is looked up.
+    ascending = np.sort(similarity)
+    before, after = (np.searchsorted(ascending, similarity[positives], side) for side in ("left", "right"))
+    ranks = np.sort(len(similarity) - before)  # so many items are at least as similar
+    if (after - before > 1).any():  # equal similarities
+        order = np.argsort(-similarity, kind="stable")
+        ranks = np.flatnonzero(np.isin(order, positives)) + 1
+    return float((np.arange(1, len(ranks) + 1) / ranks).mean())
 
 
 def inception_score(probabilities: np.ndarray | Tensor, splits: int = 10) -> tuple[float, float]:
@@ -88,10 +87,10 @@ def inception_score(probabilities: np.ndarray | Tensor, splits: int = 10) -> tup
     scores, scratch = [], torch.empty_like(p[: -(-n // splits)])  # memory that is new costs more time than a logarithm
     for i in range(splits):
         part = p[i * n // splits : (i + 1) * n // splits]
-        # Plainly: mean_x sum_y p(y|x) (log p(y|x) - log p(y)). The mean over x of p(y|x) is p(y), so that the second term is one of p(y)
-        # alone, and each probability's logarithm is taken once, in the precision given. A smallest positive value makes p log p the limit
-        # 0 where a probability is 0 (xlogy would too, at nine times the time). p(y) is a mean in the precision given;
-        # the images' terms are averaged in double precision.
+        # The plain form: mean_x sum_y p(y|x) (log p(y|x) - log p(y)). The mean over x of p(y|x) is p(y), so that the
+        # second term is one of p(y) alone, and each probability's logarithm is taken once, in the precision given. A
+        # smallest positive value makes p log p the limit 0 where a probability is 0 (xlogy would too, at nine times the
+        # time). p(y) is a mean in the precision given; the images' terms are averaged in double precision.
         p_y = part.mean(0).double()
         logarithms = torch.clamp(part, min=SMALLEST, out=scratch[: len(part)]).log_()
         kl = torch.linalg.vecdot(part, logarithms).double().mean() - torch.xlogy(p_y, p_y).sum()
@@ -102,9 +101,10 @@ def inception_score(probabilities: np.ndarray | Tensor, splits: int = 10) -> tup
 def frechet_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | Tensor) -> float:
     """Frechet distance of two sets of features, each seen as a Gaussian (FID when the features are Inception's pool3).
 
-    |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances with N - 1; the distance itself is pytorch-fid's. With no more images
-    than dimensions, as on Oxford-102 with 1,155 unseen images and 2,048 dimensions, a covariance is singular, and pytorch-fid may refuse
-    its root. Then, with C_a = A^T A and C_b = B^T B, tr (C_a C_b)^(1/2) is computed as the sum of the singular values of A B^T: the same.
+    |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances with N - 1; the distance itself is pytorch-fid's.
+    With no more images than dimensions, as on Oxford-102 with 1,155 unseen images and 2,048 dimensions, a covariance is
+    singular, and pytorch-fid may refuse its root. Then, with C_a = A^T A and C_b = B^T B, tr (C_a C_b)^(1/2) is
+    computed as the sum of the singular values of A B^T, which equals it.
 
     Args: features_a: [N, D]; features_b: [M, D]. Returns: at least 0, in squared units of the features.
     Raises: BadInput for fewer than two rows.
@@ -128,9 +128,10 @@ def frechet_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | T
 def kernel_distance(
     features_a: np.ndarray | Tensor, features_b: np.ndarray | Tensor, subsets: int = 20, seed: int = 0
 ) -> float:
-    """Kernel Inception Distance (Binkowski et al. 2018): unbiased MMD^2 with the kernel (x.y / D + 1)^3, by torch-fidelity.
+    """Kernel Inception Distance (Binkowski et al. 2018), by torch-fidelity.
 
-    Unlike FID it does not grow when there are few images; it may be a little below 0 for equal distributions.
+    The unbiased MMD^2 with the kernel (x.y / D + 1)^3. Unlike FID it does not grow when there are few images; it may be
+    a little below 0 for equal distributions.
 
     Args: features_a: [N, D]; features_b: [M, D]; subsets: random subsets averaged, each of min(N, M, 1000) rows.
     """

@@ -13,7 +13,10 @@ from s2igan.config import Settings
 
 
 def seed_everything(seed: int, *more: int | str) -> int:
-    """Seeds Python, NumPy and torch from `seed` and what tells this use of it from others (a stage's name); returns the mixed seed."""
+    """Seed Python, NumPy and torch from `seed` and from `more`, which tells its uses apart (a stage's name).
+
+    Returns: the mixed seed.
+    """
     words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in more]
     mixed = int(np.random.SeedSequence([seed, *words]).generate_state(1)[0])
     random.seed(mixed)
@@ -23,12 +26,12 @@ def seed_everything(seed: int, *more: int | str) -> int:
 
 
 def set_threads(threads: int) -> None:
-    """Lets torch use `threads` cores; sums are rounded in another order with another number of them."""
+    """Let torch use `threads` cores. With another number of them, sums are rounded in another order."""
     torch.set_num_threads(threads)
 
 
 def pick_device(settings: Settings) -> torch.device:
-    """The device of `settings`: with 'auto', the GPU if there is one."""
+    """The device of `settings`: with 'auto', the GPU if there is one. Raises BadInput for 'cuda' without a GPU."""
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise BadInput("parameter 'device' is 'cuda': torch sees no GPU here")
     if settings.device == "auto":

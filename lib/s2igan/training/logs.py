@@ -13,7 +13,7 @@ from s2igan.data.files import write_atomic
 class Log:
     """Appends a line of numbers to log.jsonl and prints it with the speed and the time left.
 
-    A run that goes on from step `start` drops the lines after it, since those steps are made again.
+    A run that resumes from step `start` drops the lines after it, since those steps are done again.
 
         log = Log(run_dir / "log.jsonl", total=3000, batch=32, start=step)
         log(500, loss_g=1.23, loss_d=0.7)       # step 500/3000  loss_g 1.23  loss_d 0.7  142 img/s  ~3 min left
@@ -27,7 +27,7 @@ class Log:
         self._step, self._time = start, time.monotonic()
 
     def __call__(self, step: int, **values: float) -> None:
-        """Logs `values` of `step`; speed is that since the last call."""
+        """Log `values` of `step`, with the speed since the call before."""
         now = time.monotonic()
         steps_per_second = max(step - self._step, 0) / max(now - self._time, 1e-9)
         self._step, self._time = step, now
@@ -41,7 +41,7 @@ class Log:
 
 
 def read_log(path: str | Path) -> list[dict[str, float]]:
-    """The records of log.jsonl; a last line cut off by a kill is passed over."""
+    """The records of log.jsonl, without a last line that a kill cut off."""
     records = []
     if Path(path).is_file():
         for line in Path(path).read_text().splitlines():

@@ -1,8 +1,8 @@
-"""Several processes that train as one: torchrun starts them, each takes its rows of every batch, and gradients are averaged.
+"""Several processes that train as one: torchrun starts them, each takes its rows of a batch, gradients are averaged.
 
-What differs from one process with the same global batch: BatchNorm, which sees the rows of its own process alone. All else is the same:
-every process draws the same random numbers for the whole batch and uses those of its own rows, and every loss is a mean over rows (SEN's
-matching loss, which compares rows, gathers all of them first).
+One thing differs from one process with the same global batch: BatchNorm sees the rows of its own process alone. Every
+process draws the same random numbers for the whole batch and uses those of its own rows, and every loss is a mean over
+rows (SEN's matching loss, which compares rows, gathers all of them first).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from s2igan.training.devices import pick_device
 
 
 def start(device: torch.device) -> None:
-    """Joins the other processes where torchrun started this one; with one GPU a process if they train on GPUs."""
+    """Join the other processes where torchrun started this one; on GPUs, each process takes one."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -34,7 +34,7 @@ def start(device: torch.device) -> None:
 
 
 def end() -> None:
-    """Leaves the other processes once all are done."""
+    """Leave the other processes once all are done."""
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
@@ -51,12 +51,12 @@ def rank() -> int:
 
 
 def local_shard(batch: int) -> slice:
-    """This process's rows of a global batch, which `settings.resolve` has found to divide evenly."""
+    """This process's rows of a global batch, which divides evenly (`config.resolve`)."""
     return slice(rank(), None, world())
 
 
 def all_reduce_mean(tensors: Iterable[Tensor]) -> None:
-    """Each tensor becomes its mean over all processes, in one message."""
+    """Replace each tensor by its mean over all processes, in one message."""
     if world() > 1 and (tensors := list(tensors)):
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(flat)
@@ -68,8 +68,8 @@ def all_reduce_mean(tensors: Iterable[Tensor]) -> None:
 def gather(x: Tensor) -> Tensor:
     """The rows of all processes, those of process 0 first; gradients flow back to the process whose row it is.
 
-    Every process then computes the loss of the whole batch. The gradient that comes back to a row is the sum of what all processes say,
-    `world()` times its own, and `average` divides by that.
+    Every process then computes the loss of the whole batch. The gradient that comes back to a row is the sum over all
+    processes, `world()` times its own; `all_reduce_mean` divides by that.
     """
     if world() == 1:
         return x
@@ -83,11 +83,13 @@ def _gather_plain(x: Tensor) -> list[Tensor]:
 
 
 def train_apart(settings: Settings, stage: str, root: Path) -> None:
-    """Trains a stage ('sen' or 'rdg') in `settings.processes` processes under torchrun on this machine.
+    """Train a stage ('sen' or 'rdg') in `settings.processes` processes under torchrun on this machine.
 
-    They leave the finished checkpoint, from which the caller's own training function then takes the networks, with no step left to do; as
-    it does where torchrun was called by hand, on several machines that share the folder (README, "Paper scale").
-    Nothing happens for one process. Raises: BadInput for more processes than GPUs; RuntimeError when they fail.
+    They leave the finished checkpoint. The caller's own training function takes the networks from it, with no step left
+    to do. So it does where torchrun was called by hand, on several machines that share the folder
+    (docs/paper_scale.md). Nothing happens for one process.
+
+    Raises: BadInput for more processes than GPUs; RuntimeError when they fail.
     """
     if settings.processes == 1:
         return

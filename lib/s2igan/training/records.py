@@ -20,22 +20,16 @@ from s2igan.data.files import write_atomic, write_json
 from s2igan.training.devices import pick_device, use_bf16
 
 # Packages whose version can change a number.
-VERSIONS_OF = (
-    "torch",
-    "torchvision",
-    "torchaudio",
-    "numpy",
-    "scipy",
-    "pillow",
-    "scikit-learn",
-    "espeakng-loader",
-    "pytorch-fid",
-)
+VERSIONS_OF = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pillow", "scikit-learn")
+VERSIONS_OF += ("espeakng-loader", "pytorch-fid")
 
 
 def commit() -> str:
-    """The commit of this code, with '-dirty' when lib/ or notebooks/ differ from it; 'unknown' outside a git checkout of the project."""
-    root = Path(__file__).resolve().parents[2]
+    """The commit of this code, with '-dirty' when lib/ or notebooks/ differ from it.
+
+    'unknown' outside of a git checkout of the project.
+    """
+    root = Path(__file__).resolve().parents[3]
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -96,11 +90,14 @@ def write_metrics(
     started: float | None = None,
     **more: str,
 ) -> None:
-    """Writes metrics.json (provenance and `metrics`, each {metric, value, n, split, ...}), timing.json and params.yaml.
+    """Write metrics.json, timing.json and params.yaml. Write all else first: with metrics.json a run is finished.
 
-    `started` is the time.time() at which the run began. Seconds differ between equal runs, so they have a file of their own and
-    metrics.json can be compared byte for byte. `more` is kept beside the provenance. Write everything else first: a run with
-    metrics.json counts as finished.
+    Seconds differ between equal runs, so they have a file of their own and metrics.json can be compared byte for byte.
+
+    Args:
+        metrics: each {metric, value, n, split, ...}; they stand beside the provenance in metrics.json, as does `more`.
+        started: the time.time() at which the run began.
+    Raises: ValueError for a metric that lacks a key.
     """
     for row in metrics:
         missing = {"metric", "value", "n", "split"} - row.keys()
@@ -117,7 +114,7 @@ def write_metrics(
 
 
 def read_metrics(run_dir: str | Path) -> dict[str, Any]:
-    """What write_metrics wrote: provenance, `metrics`, and `timing`. Raises BadInput if the run has not finished."""
+    """What `write_metrics` wrote: provenance, `metrics`, and `timing`. Raises BadInput if the run has not finished."""
     path = Path(run_dir) / "metrics.json"
     if not path.is_file():
         raise BadInput(f"{path} does not exist: the run has not finished, `make study` runs what is missing")

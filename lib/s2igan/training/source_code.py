@@ -54,7 +54,7 @@ def modules_used(start: Iterable[str], without: tuple[str, ...] = ()) -> list[st
 
 
 def source_digest(modules: Iterable[str] = (), notebook: Path | None = None, without: tuple[str, ...] = ()) -> str:
-    """Changes when the code of one of these modules, of one that they import, or of the notebook and what it imports does.
+    """A digest of the code of these modules, of the notebook, and of all that they import.
 
     Comments, layout and a notebook's prose do not count.
     """
