@@ -16,9 +16,9 @@ def test_evaluation_rows_and_their_repetition(world, tmp_path):
     settings = settings_for("S2IGAN")
     speech = torch.randn(len(world.store.caption_image), 16)
     features = extract(world.evaluator, world.store.images, 32)
-    judges = FeatureNetworks(world.evaluator, world.evaluator, world.evaluator, features, features)
+    networks = FeatureNetworks(world.evaluator, world.evaluator, world.evaluator, features, features)
     generator = train_rdg(world, tmp_path, rdg_steps=2)
-    first, second = (evaluate_rdg(generator, world.store, speech, judges, settings) for _ in range(2))
+    first, second = (evaluate_rdg(generator, world.store, speech, networks, settings) for _ in range(2))
     assert first == second
     values = {row["metric"]: row for row in first}
     assert {"mAP", "FID", "KID", "IS", "IS_std", "attribute colour", "asked colour"} <= set(values)
@@ -29,12 +29,12 @@ def test_evaluation_rows_and_their_repetition(world, tmp_path):
     assert values["asked colour"]["value"] == values["attribute colour"]["value"]  # a flower's colour is always named
     naming = sum("ring" in world.store.caption_text[i] for i in world.store.caption_ids_of("test"))
     assert values["asked ring"]["n"] == naming < 20
-    real = {row["metric"]: row["value"] for row in evaluate_real(world.store, judges, settings)}
+    real = {row["metric"]: row["value"] for row in evaluate_real(world.store, networks, settings)}
     assert 0 <= real["FID real"] < values["FID"]["value"]
 
 
 def test_the_released_map_shows_generated_images_in_another_range(world, tmp_path):
-    class Watching(torch.nn.Module):
+    class Recording(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.weight, self.lowest = torch.nn.Parameter(torch.zeros(())), []
@@ -43,18 +43,18 @@ def test_the_released_map_shows_generated_images_in_another_range(world, tmp_pat
             self.lowest.append(float(images.min()))
             return images.flatten(1)[:, ::97]
 
-    settings, watching = settings_for("S2IGAN"), Watching()
+    settings, recording = settings_for("S2IGAN"), Recording()
     speech, generator = torch.randn(len(world.store.caption_image), 16), train_rdg(world, tmp_path, rdg_steps=2)
     features = extract(world.evaluator, world.store.images, 32)
-    real = extract(watching, world.store.images, 32)
-    watching.lowest.clear()
-    judges = FeatureNetworks(watching, world.evaluator, world.evaluator, real, features)
-    values = {row["metric"]: row["value"] for row in evaluate_rdg(generator, world.store, speech, judges, settings)}
-    ours, released = watching.lowest[::2], watching.lowest[1::2]
+    real = extract(recording, world.store.images, 32)
+    recording.lowest.clear()
+    networks = FeatureNetworks(recording, world.evaluator, world.evaluator, real, features)
+    values = {row["metric"]: row["value"] for row in evaluate_rdg(generator, world.store, speech, networks, settings)}
+    ours, released = recording.lowest[::2], recording.lowest[1::2]
     assert released == pytest.approx([(low + 1) / 2 for low in ours]) and min(ours) < 0
     assert values["mAP released"] != values["mAP"] and 0 < values["mAP released"] <= 100
     assert "mAP released" not in {
-        row["metric"] for row in evaluate_rdg(generator, world.store, speech, judges, settings, "val")
+        row["metric"] for row in evaluate_rdg(generator, world.store, speech, networks, settings, "val")
     }
 
 

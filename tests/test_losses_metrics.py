@@ -204,18 +204,18 @@ def test_fid_against_torch_fidelity(tmp_path):
     net = FIDInception("random")
     rng = np.random.default_rng(0)
     drawn = [draw_image("mini-flowers", flower, rng, 299) for flower in choose_classes("mini-flowers", 12, rng)]
-    pictures = torch.stack([torch.as_tensor(np.array(image)).permute(2, 0, 1) for image in drawn]).contiguous()
-    pixels = (pictures.float() - 128) / 128  # torch-fidelity's range; pytorch-fid's is x / 127.5 - 1
+    pixels = torch.stack([torch.as_tensor(np.array(image)).permute(2, 0, 1) for image in drawn]).contiguous()
+    normalised = (pixels.float() - 128) / 128  # torch-fidelity's range; pytorch-fid's is x / 127.5 - 1
     for norm in (module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d)):
         norm.momentum = None
     with torch.no_grad():  # statistics that fit, or features of untrained weights all but vanish
-        net.train()(pixels[:6])
+        net.train()(normalised[:6])
     fc = {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
     torch.save(net.net.state_dict() | fc, tmp_path / "weights.pth")
-    features = extract(fold_norms(freeze(net)), pixels, 299)
+    features = extract(fold_norms(freeze(net)), normalised, 299)
     theirs = calculate_metrics(
-        input1=torch.utils.data.Subset(pictures, range(6)),
-        input2=torch.utils.data.Subset(pictures, range(6, 12)),
+        input1=torch.utils.data.Subset(pixels, range(6)),
+        input2=torch.utils.data.Subset(pixels, range(6, 12)),
         fid=True,
         cuda=False,
         feature_extractor_weights_path=str(tmp_path / "weights.pth"),

@@ -117,9 +117,9 @@ def test_an_epoch_holds_every_image_once_with_its_own_caption():
     store = SimpleNamespace(
         caption_ids_by_image=[np.arange(2 * i, 2 * i + 2) for i in range(50)], mel_lengths=rng.integers(20, 90, 100)
     )
-    images = np.arange(50)[::-2]
-    batches = list(epoch_batches(images, store, 8, np.random.default_rng(1)))
+    image_ids = np.arange(50)[::-2]
+    batches = list(epoch_batches(image_ids, store, 8, np.random.default_rng(1)))
     assert len(batches) == 3
     chosen = np.concatenate([b[0] for b in batches])
-    assert len(set(chosen)) == 24 and set(chosen) <= set(images)
-    assert all((captions // 2 == pictures).all() for pictures, captions in batches)
+    assert len(set(chosen)) == 24 and set(chosen) <= set(image_ids)
+    assert all((caption_ids // 2 == of_images).all() for of_images, caption_ids in batches)

@@ -52,15 +52,15 @@ def test_a_resumed_training_of_sen_equals_an_uninterrupted_one(world, tmp_path, 
 
 def test_features_of_fixed_crops_are_those_of_the_crops(world, tmp_path, monkeypatch):
     settings = settings_for("SEN", sen_crops=2)
-    images = world.store.image_ids_of("train")
-    kept = crop_features(world.backbone, world.store, images, settings)
-    assert kept.shape == (len(images), 2, 128) and not torch.allclose(kept[:, 0], kept[:, 1], atol=1e-3)
-    pixels = random_crops(world.store.images, images, 32, np.random.default_rng([0, 6, 1, 0]), flip=False)
-    labels = training_targets(world.store)[torch.as_tensor(world.store.image_class[images])]
+    image_ids = world.store.image_ids_of("train")
+    features = crop_features(world.backbone, world.store, image_ids, settings)
+    assert features.shape == (len(image_ids), 2, 128) and not torch.allclose(features[:, 0], features[:, 1], atol=1e-3)
+    pixels = random_crops(world.store.images, image_ids, 32, np.random.default_rng([0, 6, 1, 0]), flip=False)
+    labels = training_targets(world.store)[torch.as_tensor(world.store.image_class[image_ids])]
     nets = [fresh_sen(settings, world.store, world.backbone) for _ in range(2)]
     captions, lengths = caption_batch(nets[0].caption_encoder, world.store, world.store.caption_ids_of("train"))
     reports = []
-    for net, images in zip(nets, (pixels, kept[:, 1]), strict=True):
+    for net, images in zip(nets, (pixels, features[:, 1]), strict=True):
         optimiser = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.1)
         reports.append(sen_training_step(net, optimiser, images, captions, lengths, labels, settings))
     assert all(torch.allclose(reports[0][name], reports[1][name], rtol=1e-5) for name in ("matching", "L_d"))
@@ -102,11 +102,11 @@ def test_a_resumed_training_equals_an_uninterrupted_one_where_speech_is_learnt_t
 
 def test_what_learns_in_the_two_systems_without_a_finished_sen(world, tmp_path):
     start = fresh_sen(settings_for("S2IGAN w/o SEN"), world.store, world.backbone)
-    kept = {name: tensor.clone() for name, tensor in start.state_without_backbone().items()}
+    before = {name: tensor.clone() for name, tensor in start.state_without_backbone().items()}
     for system, matching in (("S2IGAN w/o SEN", False), ("S2IGAN end-to-end", True)):
         net = fresh_sen(settings_for(system), world.store, world.backbone)
         rdg_training.train_rdg(settings_for(system), world.store, net, None, tmp_path / slug(system), "upstream")
-        moved = {name: not torch.equal(tensor, kept[name]) for name, tensor in net.state_without_backbone().items()}
+        moved = {name: not torch.equal(tensor, before[name]) for name, tensor in net.state_without_backbone().items()}
         assert moved["caption_encoder.gru.weight_hh_l0"]  # the generator's loss reaches the speech encoder
         # SEN's losses alone reach these.
         assert moved["image_encoder.linear.weight"] == moved["classifier.weight"] == matching
