@@ -21,8 +21,9 @@ from s2igan.training.sen import train_sen, validation_map
 
 
 def loss_before_training(sizes: tuple[int, ...] = (8, 64, 512), dimensions: int = 256) -> pd.DataFrame:
-    """1. What is the matching loss of vectors that know nothing? Near 2 ln B: each of the two cross-entropies guesses among B. It lies a
-    little above, by the variance of the logits 10 cos, 100 / D, since a guess that varies is worse than an even one."""
+    """1. What is the matching loss of vectors that know nothing? Near 2 ln B: each of the two cross-entropies guesses
+    among B. It lies a little above, by the variance of the logits 10 cos, 100 / D, since a guess that varies is worse
+    than an even one."""
     rows = []
     for batch in sizes:
         generator = torch.Generator().manual_seed(batch)
@@ -33,7 +34,8 @@ def loss_before_training(sizes: tuple[int, ...] = (8, 64, 512), dimensions: int 
 
 
 def dependence_on_the_batch(store: Store, mask_padding: bool) -> float:
-    """2. By how much does an embedding move when a longer caption joins its batch, with and without the mask (released code)?"""
+    """2. By how much does an embedding move when a longer caption joins its batch, with and without the mask (released
+    code)?"""
     torch.manual_seed(0)
     encoder = sen.SpeechEncoder(gru_size=16, mask_padding=mask_padding).eval()
     lengths = store.mel_lengths
@@ -45,24 +47,26 @@ def dependence_on_the_batch(store: Store, mask_padding: bool) -> float:
 
 
 def loss_of_a_perfect_batch() -> tuple[float, float]:
-    """3. Take the -inf for pairs of one class out of the matching loss: what does it then say of embeddings that cannot be better?
+    """3. Take the -inf for pairs of one class out of the matching loss: what does it then say of embeddings that cannot
+    be better?
 
-    Two images of one class, equal to their descriptions and to each other, and a third of another class. With the mask the loss is all
-    but 0. Without it the two are told apart although they are the same: each of the two guesses between both, ln 2, so 2 * (2 / 3) ln 2
-    in all.
+    Two images of one class, equal to their descriptions and to each other, and a third of another class. With the mask
+    the loss is nearly 0. Without it the loss asks to tell the two apart although they are the same: each of the two has
+    to guess between both, ln 2, so 2 * (2 / 3) ln 2 in all.
     """
 
-    def plain(v: Tensor, a: Tensor) -> Tensor:
+    def without_mask(v: Tensor, a: Tensor) -> Tensor:
         logits = 10 * F.normalize(v, dim=1) @ F.normalize(a, dim=1).T
         target = torch.arange(len(v))
         return F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)
 
     perfect = torch.eye(2)[[0, 0, 1]]
-    return losses.matching_loss(perfect, perfect, torch.tensor([0, 0, 1])).item(), plain(perfect, perfect).item()
+    masked = losses.matching_loss(perfect, perfect, torch.tensor([0, 0, 1]))
+    return masked.item(), without_mask(perfect, perfect).item()
 
 
 class MeanPooled(sen.SpeechEncoder):
-    """SED with the mean over time in the place of the attention."""
+    """SED with the mean over time in place of the attention."""
 
     def attention(self, mel: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Equal weights over the frames that are no padding."""
@@ -71,9 +75,11 @@ class MeanPooled(sen.SpeechEncoder):
         return real / real.sum(1, keepdim=True), h
 
 
-def with_the_mean_in_place_of_attention(settings: Settings, store: Store, backbone: nn.Module, features: Tensor) -> dict[str, float]:
-    """4. (a change in the code) Is the attention worth its parameters? Validation mAP of both after the same steps from the same weights.
-    """
+def mean_in_place_of_attention(
+    settings: Settings, store: Store, backbone: nn.Module, features: Tensor
+) -> dict[str, float]:
+    """4. (a change in the code) Is the attention worth its parameters? Validation mAP of both after the same steps from
+    the same weights. One seed says little: repeat it with others before you believe a difference."""
     found = {}
     for name, encoder in (("attention", sen.SpeechEncoder), ("mean over time", MeanPooled)):
         with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(sen, "SpeechEncoder", encoder):
@@ -89,4 +95,4 @@ if __name__ == "__main__":
     print(loss_before_training().round(2), end="\n\n")
     print({mask: round(dependence_on_the_batch(study.store, mask), 6) for mask in (True, False)}, end="\n\n")
     print("loss of a perfect batch: {:.3f} with the mask, {:.3f} without\n".format(*loss_of_a_perfect_batch()))
-    print(with_the_mean_in_place_of_attention(study.settings, study.store, study.backbone, study.features["backbone"]))
+    print(mean_in_place_of_attention(study.settings, study.store, study.backbone, study.features["backbone"]))

@@ -1,4 +1,5 @@
-"""What the solutions start from: a finished study, opened. `python notebooks/solutions/02_sen.py` runs those of one notebook."""
+"""What the solutions start from: a finished study, opened. `python notebooks/solutions/02_sen.py` runs those of one
+notebook."""
 
 from __future__ import annotations
 
@@ -6,44 +7,56 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from s2igan import BadInput, sen
-from s2igan.config import Settings, resolve, run_dir, store_dir
+from s2igan.config import Settings
 from s2igan.data.files import project_root
-from s2igan.data.store import Store, open_store
-from s2igan.evaluation.feature_networks import load_network
-from s2igan.evaluation.finished import load_sen, open_run
+from s2igan.data.store import Store
+from s2igan.evaluation.finished import open_run
 from s2igan.rdg import Generator
+
+STUDIES = ("mini", "mini-reference")  # of `make study`; of `make read`, which trains nothing
 
 
 @dataclass(frozen=True)
 class Finished:
     """The networks and data of one seed of a study, N images and M captions."""
 
-    settings: Settings
+    settings: Settings  # of its SEN, for further trainings
     store: Store
     backbone: nn.Module
     evaluator: nn.Module
     features: dict[str, Tensor]  # of all images, by network, [N, 128] each
     net: sen.SEN
     generator: Generator  # of S2IGAN
-    speech: Tensor  # embeddings of all captions as the generator takes them, [M, D]
+    speech_embeddings: Tensor  # of all captions as the generator takes them, [M, D]
     folder: Path  # results/<study>/<dataset>
 
 
-def open_study(dataset: str = "mini-flowers", study: str = "mini") -> Finished:
-    """Opens what `make study` left. Raises BadInput where it has not run."""
-    root = project_root()
-    settings = resolve({"dataset": dataset, "study": study, "system": "SEN"})
-    folder = run_dir(settings, "data", root=root)
-    if not (folder / "metrics.json").is_file():
-        raise BadInput(f"{folder} holds no finished run: `make study` makes it")
+def find_study(root: Path, dataset: str = "mini-flowers") -> Path:
+    """The folder of the first of `STUDIES` that has finished on a data set. Raises BadInput where none has."""
+    runs = ("data-store-seed0", "sen-sen-seed0", "rdg-s2igan-seed0")
+    for study in STUDIES:
+        folder = root / "results" / study / dataset
+        if all((folder / run / "metrics.json").is_file() for run in runs):
+            return folder
+    raise BadInput(f"no finished study of {dataset} in {root / 'results'}: `make read` or `make study` makes one")
+
+
+def open_study(dataset: str = "mini-flowers") -> Finished:
+    """Opens what `make study`, or else `make read`, left. Raises BadInput where neither has run."""
+    folder = find_study(project_root(), dataset)
     torch.set_num_threads(1)
-    store = open_store(store_dir(settings, root))
-    backbone, evaluator = (load_network(folder / f"{name}.safetensors") for name in ("backbone", "evaluator"))
-    net = load_sen(settings, store, backbone, run_dir(settings, "sen", root=root) / "weights.safetensors")
-    run = open_run(run_dir(settings, "rdg", "S2IGAN", root=root))
-    return Finished(settings, store, backbone, evaluator, load_file(folder / "features.safetensors"), net,
-                    run.generator(), run.speech_embeddings(), folder.parent)  # fmt: skip
+    of_sen, of_rdg = (open_run(folder / run) for run in ("sen-sen-seed0", "rdg-s2igan-seed0"))
+    return Finished(
+        settings=of_rdg.settings.model_copy(update={"weights": "", "system": "SEN"}),
+        store=of_sen.store,
+        backbone=of_sen.network("backbone"),
+        evaluator=of_sen.network("evaluator"),
+        features=of_sen.beside("data").tensors("features"),
+        net=of_sen.sen(),
+        generator=of_rdg.generator(),
+        speech_embeddings=of_rdg.speech_embeddings(),
+        folder=folder,
+    )
