@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ SOLUTIONS = Path(__file__).resolve().parents[1] / "notebooks" / "solutions"
 
 def solutions(name):
     spec = importlib.util.spec_from_file_location(f"solutions_{name}", SOLUTIONS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # where dataclasses look for it
     spec.loader.exec_module(module)
     return module
 
@@ -58,7 +59,8 @@ def test_data(store):
     waveform = speech.speak(["a blue flower"])[0]
     normalised, plain = module.effect_of_volume(waveform)
     assert normalised < 0.05 and plain == pytest.approx(math.log(4), abs=0.01)
-    chance = module.chance_by_classes(store, torch.randn(len(store.images), 4, generator=torch.Generator().manual_seed(0)))
+    features = torch.randn(len(store.images), 4, generator=torch.Generator().manual_seed(0))
+    chance = module.chance_by_classes(store, features)
     assert chance.is_monotonic_decreasing and all(chance > [100 / count for count in chance.index])
     left = module.speech_in_noise(waveform)
     assert left.is_monotonic_decreasing and left.iloc[0] > 0.5
@@ -66,7 +68,8 @@ def test_data(store):
     one, same, other = (module.masked(mel, seed) for seed in ((0, 1), (0, 1), (0, 2)))
     assert torch.equal(one, same) and not torch.equal(one, other) and (mel > 0).all()
     blank = one == 0
-    assert blank.any() and torch.equal(blank, blank.all(1)[:, None] | blank.all(0)[None])  # whole frames and whole bands
+    # Whole frames and whole bands.
+    assert blank.any() and torch.equal(blank, blank.all(1)[:, None] | blank.all(0)[None])
     assert torch.equal(one[~blank], mel[~blank])
 
 
@@ -158,7 +161,8 @@ def test_analysis():
     given = unit[:20], labels[:20], unit[20:], labels[20:]
     assert module.euclidean_map(*given) == pytest.approx(metrics.mean_average_precision(*given))
     stretched = unit[20:] * torch.linspace(1, 9, 20)[:, None]
-    assert module.euclidean_map(unit[:20], labels[:20], stretched, labels[20:]) != pytest.approx(module.euclidean_map(*given))
+    of_stretched = module.euclidean_map(unit[:20], labels[:20], stretched, labels[20:])
+    assert of_stretched != pytest.approx(module.euclidean_map(*given))
 
 
 def test_tables():
@@ -166,7 +170,8 @@ def test_tables():
     common, noise = rng.normal(scale=5, size=(2, 6))
     paired, alone = module.paired_or_not(common + 0.1 * noise, common)
     assert paired < alone / 4
-    paired, alone = module.paired_or_not(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 1.0]))  # nothing shared, three seeds
+    # Nothing shared, three seeds.
+    paired, alone = module.paired_or_not(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 1.0]))
     assert paired > alone
     assert module.seeds_needed(1.0, 100.0) == 2
     few = module.seeds_needed(3.0, 2.0)
@@ -178,7 +183,11 @@ def test_figures(store, settings):
     values, _ = attribute_targets(store)
     evaluator = freeze(ProxyNetwork(20, {name: len(v) for name, v in values.items()}))
     generator = Generator(16, 8, 4, 8, 3, 8).eval()
-    table = module.confused_values(settings, store, generator, lambda texts, mels: torch.randn(len(texts), 16), evaluator)
+
+    def encode(texts, mels):
+        return torch.randn(len(texts), 16)
+
+    table = module.confused_values(settings, store, generator, encode, evaluator)
     assert list(table.columns) == values["colour"] and np.allclose(table.sum(axis=1), 100)
     between = module.between_sentences(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 3)
     assert torch.allclose(between, torch.tensor([[1.0, 0.0], [math.sqrt(0.5)] * 2, [0.0, 1.0]]))
@@ -200,7 +209,8 @@ def test_distinctive_loss():
 
 def test_cost():
     module = solutions("07_cost")
-    hours = {"features of all images": 1.0, "SEN": 2.0, "SEN w/o L_d": 2.5, "text encoder": 9.0, "evaluation of all systems": 0.25}
+    hours = {"features of all images": 1.0, "evaluation of all systems": 0.25}
+    hours |= {"SEN": 2.0, "SEN w/o L_d": 2.5, "text encoder": 9.0}
     hours |= {"S2IGAN": 10.0, "S2IGAN end-to-end": 11.0, "StackGAN-v2 (T2IG)": 5.0}
     assert module.longest_chain(pd.Series(hours)) == 1 + 9 + 5 + 0.25  # the text encoder, then its generator
     assert module.kept_features(pd.Series({"features of all images": 2.0, "S2IGAN": 30.0})) == pytest.approx(0.2)
