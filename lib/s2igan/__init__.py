@@ -4,4 +4,5 @@ __version__ = "0.1.0"
 
 
 class BadInput(ValueError):
-    """Something the user gave cannot be used. The message is one line: which file, parameter or value, and what would be right."""
+    """Something that the user gave cannot be used. The message is one line: which file, parameter or value, and what
+    would be right."""

@@ -1,4 +1,4 @@
-"""`python -m s2igan study NAME=value ...` runs the study (what `make study` calls); `python -m s2igan --help` lists all commands."""
+"""`python -m s2igan study NAME=value ...` runs the study; `python -m s2igan --help` lists all commands."""
 
 import sys
 
