@@ -23,7 +23,12 @@ def run(folder, system, seed, values, dataset="mini-flowers"):
 @pytest.fixture
 def study(tmp_path):
     study = tmp_path / "results/mini/mini-flowers"
-    run(study / "data-store-seed0", "real", 0, {"mAP real": 99.0, "mAP chance": 6.5, "FID real": 0.5, "FID training": 50.0})
+    run(
+        study / "data-store-seed0",
+        "real",
+        0,
+        {"mAP real": 99.0, "mAP chance": 6.5, "FID real": 0.5, "FID training": 50.0},
+    )
     run(study / "sen-sen-seed0", "SEN", 0, {"mAP": 90.0, "mAP released": 88.0, "mAP chance": 6.0})
     for seed, value in ((0, 60.0), (1, 64.0)):
         run(study / f"rdg-s2igan-seed{seed}", "S2IGAN", seed, {"mAP": value, "FID": 20.0, "KID": 0.12345, "IS": 5.0})
@@ -44,8 +49,13 @@ def test_table_has_means_spreads_and_reference_values(study):
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     lines = {row[0]: row[1:] for row in cells}
     assert lines["SEN"] == ["90.00", "88.00", "6.00"]
-    assert lines["S2IGAN"] == [f"**{text}**" for text in ("62.00 ± 2.83", "20.00 ± 0.00", "0.1235 ± 0.0000", "5.00 ± 0.00")]  # sample std of 60 and 64
-    assert lines["*chance*"][0] == "6.50" and lines["*real images, one half against the other*"][:2] == ["99.00", "0.50"]
+    assert lines["S2IGAN"] == [
+        f"**{text}**" for text in ("62.00 ± 2.83", "20.00 ± 0.00", "0.1235 ± 0.0000", "5.00 ± 0.00")
+    ]  # sample std of 60 and 64
+    assert lines["*chance*"][0] == "6.50" and lines["*real images, one half against the other*"][:2] == [
+        "99.00",
+        "0.50",
+    ]
 
 
 def test_first_runs_are_those_of_the_lowest_seed_that_left_weights(study):
@@ -77,7 +87,10 @@ def test_keep_replaces_the_same_seeds_and_leaves_the_others(study, tmp_path):
     pd.DataFrame(other).to_csv(out / "metrics.csv", index=False)
     keep(study, out)
     kept = pd.read_csv(out / "metrics.csv")
-    assert len(kept) == 15 + 2 and list(kept[kept.value == 1.0].seed) == [0, 5]  # the other data set's, and the other seed's
+    assert len(kept) == 15 + 2 and list(kept[kept.value == 1.0].seed) == [
+        0,
+        5,
+    ]  # the other data set's, and the other seed's
     assert (out / "mini-flowers/table.md").read_text() == "one"
     assert (out / "runs/mini-flowers/rdg-s2igan-seed1/metrics.json").is_file()
     assert (out / "runs/mini-flowers/rdg-s2igan-seed1/params.yaml").read_text() == "dataset: cub\ndata_dir: birds\n"
@@ -91,11 +104,17 @@ def test_seeds_kept_from_elsewhere_join_if_they_were_made_alike(study, tmp_path)
     run(other, "S2IGAN", 2, {"mAP": 66.0})
     (other / "params.yaml").write_text("rdg_sample_every: 500\ndevice: cpu\n")
     run(kept / "mini-flowers/rdg-s2igan-seed1", "S2IGAN", 1, {"mAP": 0.0})  # is here too
-    run(kept / "mini-flowers/rdg-s2igan-wo-rs-seed1", "S2IGAN w/o RS", 1, {"mAP": 0.0})  # a system that was not asked for
+    run(
+        kept / "mini-flowers/rdg-s2igan-wo-rs-seed1", "S2IGAN w/o RS", 1, {"mAP": 0.0}
+    )  # a system that was not asked for
     joined = collect(with_kept(finished(study), kept, "mini-flowers"))
     assert sorted(joined[(joined.system == "S2IGAN") & (joined.metric == "mAP")].value) == [60, 64, 66]
     assert "S2IGAN w/o RS" not in set(joined.system)
-    faults = {"data_seed: 1\n": "other settings or data", "rdg_steps: 5\n": "other settings or data", "rdg_sets: 5\n": "cannot be compared"}
+    faults = {
+        "data_seed: 1\n": "other settings or data",
+        "rdg_steps: 5\n": "other settings or data",
+        "rdg_sets: 5\n": "cannot be compared",
+    }
     for fault, said in faults.items():
         (other / "params.yaml").write_text(fault)
         with pytest.raises(BadInput, match=said):
@@ -103,7 +122,9 @@ def test_seeds_kept_from_elsewhere_join_if_they_were_made_alike(study, tmp_path)
 
 
 def test_a_guess_at_the_changed_word():
-    changed = pd.DataFrame({"class": [0, 0, 0, 1, 1], "attribute": ["colour"] * 5})  # 3 values said of one class, 2 of the other
+    changed = pd.DataFrame(
+        {"class": [0, 0, 0, 1, 1], "attribute": ["colour"] * 5}
+    )  # 3 values said of one class, 2 of the other
     assert one_word_chance("mini-flowers", changed)["mini-flowers", "colour"] == 100 * 2 / 5
 
 

@@ -15,7 +15,7 @@ SMALL = resolve({"rdg_width": 8, "rdg_discriminator_width": 4, "sen_gru_size": 8
 
 
 def test_features_are_counted_as_their_convolutions():
-    # A convolution takes 2 * 9 * channels in * channels out * pixels out; the stand-in's halve 32 pixels three times.
+    # A convolution takes 2 * 9 * channels in * channels out * pixels out; the proxy's halve 32 pixels three times.
     layers = ((3, 32, 16), (32, 64, 8), (64, 96, 8), (96, 128, 4), (128, 128, 4))
     expected = sum(2 * 9 * before * after * pixels**2 for before, after, pixels in layers) / 1e9
     assert cost.gflop(cost.stages(SMALL, "cub")[0]) == pytest.approx(expected, rel=1e-6)
@@ -24,17 +24,28 @@ def test_features_are_counted_as_their_convolutions():
 def test_what_each_part_adds():
     counted = {stage.name: cost.gflop(stage, 2) for stage in cost.stages(SMALL, "oxford")}
     s2igan = counted["S2IGAN"]
-    assert counted["S2IGAN w/o Dense"] < s2igan and counted["S2IGAN w/o RS"] < s2igan  # each leaves something out
+    without = min(counted["S2IGAN w/o Dense"], counted["S2IGAN w/o RS"])
+    assert max(counted["S2IGAN w/o Dense"], counted["S2IGAN w/o RS"]) < s2igan  # each leaves something out
     assert counted["S2IGAN w/o L_d"] == s2igan  # that is a matter of SEN
-    assert counted["StackGAN-v2 (S2IG)"] == counted["StackGAN-v2 (T2IG)"] < min(counted["S2IGAN w/o Dense"], counted["S2IGAN w/o RS"])
-    assert counted["S2IGAN end-to-end"] > counted["S2IGAN w/o SEN"] > s2igan  # a speech encoder learns too, and SEN's image encoder
+    assert counted["StackGAN-v2 (S2IG)"] == counted["StackGAN-v2 (T2IG)"] < without
+    # A speech encoder learns too, and SEN's image encoder.
+    assert counted["S2IGAN end-to-end"] > counted["S2IGAN w/o SEN"] > s2igan
 
 
 def test_images_that_pass_through_a_training():
     of = {stage.name: stage.images for stage in cost.stages(resolve({"preset": "paper", "dataset": "cub"}), "cub")}
     learnt = round(8855 * 0.9)  # a tenth is for validation
     assert of["SEN"] == 150 * (learnt // 128) * 128 and of["S2IGAN"] == 600 * (learnt // 24) * 24
-    assert of["evaluation of all systems"] == 8 * 29_330
+    assert of["evaluation of all systems"] == 8 * 29_330  # images of the paper's systems
+
+
+def test_other_systems_than_the_papers():
+    chosen = resolve(
+        {"rdg_width": 8, "rdg_discriminator_width": 4, "sen_gru_size": 8, "cost_systems": ["S2IGAN hinge"]}
+    )
+    counted = {stage.name: cost.gflop(stage, 2) for stage in cost.stages(chosen, "oxford")[-2:]}
+    assert list(counted) == ["S2IGAN hinge", "evaluation of all systems"]
+    assert counted["S2IGAN hinge"] == cost.gflop(next(s for s in cost.stages(SMALL, "oxford") if s.name == "S2IGAN"), 2)
 
 
 def test_hours_and_money():

@@ -115,6 +115,8 @@ def test_fid_features_are_pytorch_fids_own(tmp_path, monkeypatch):
     (tmp_path / "other.pth").write_bytes(b"something else")
     with pytest.raises(BadInput, match=r"data_fid_weights: .*other.pth is not pytorch-fid's"):
         FIDInception(str(tmp_path / "other.pth"))
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: (_ for _ in ()).throw(OSError("no route")))
+    monkeypatch.setattr(
+        torch.hub, "load_state_dict_from_url", lambda *_, **__: (_ for _ in ()).throw(OSError("no route"))
+    )
     with pytest.raises(BadInput, match=r"could not be fetched.*data_fid_weights"):
         FIDInception("pytorch-fid")

@@ -1,5 +1,7 @@
 """Evaluation of generated images on a data set drawn small."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from s2igan.evaluation.feature_networks import extract
 from s2igan.evaluation.generate import generate
 from s2igan.evaluation.images import evaluate_rdg
 from s2igan.evaluation.references import evaluate_real
+from s2igan.reporting.cost import EVALUATION_FORWARDS
 
 
 def test_evaluation_rows_and_their_repetition(world, tmp_path):
@@ -23,9 +26,8 @@ def test_evaluation_rows_and_their_repetition(world, tmp_path):
     values = {row["metric"]: row for row in first}
     assert {"mAP", "FID", "KID", "IS", "IS_std", "attribute colour", "asked colour"} <= set(values)
     assert all(row["split"] == "test" for row in first)
-    assert all(
-        row["n"] == 20 for row in first if "asked" not in row["metric"]
-    )  # 4 unseen classes x 5 images x 1 caption
+    # 4 unseen classes of 5 images with a caption each.
+    assert all(row["n"] == 20 for row in first if "asked" not in row["metric"])
     assert values["asked colour"]["value"] == values["attribute colour"]["value"]  # a flower's colour is always named
     naming = sum("ring" in world.store.caption_text[i] for i in world.store.caption_ids_of("test"))
     assert values["asked ring"]["n"] == naming < 20
@@ -53,9 +55,23 @@ def test_the_released_map_shows_generated_images_in_another_range(world, tmp_pat
     ours, released = recording.lowest[::2], recording.lowest[1::2]
     assert released == pytest.approx([(low + 1) / 2 for low in ours]) and min(ours) < 0
     assert values["mAP released"] != values["mAP"] and 0 < values["mAP released"] <= 100
-    assert "mAP released" not in {
-        row["metric"] for row in evaluate_rdg(generator, world.store, speech, networks, settings, "val")
-    }
+    validation = evaluate_rdg(generator, world.store, speech, networks, settings, "val")
+    assert "mAP released" not in {row["metric"] for row in validation}
+
+
+@pytest.mark.parametrize("backbone", ["proxy", "inception"])
+def test_the_cost_page_counts_the_forwards_of_an_evaluation(world, tmp_path, backbone):
+    settings, calls = settings_for("S2IGAN"), []
+    networks = [copy.deepcopy(world.evaluator) for _ in range(3 if backbone == "inception" else 1)]
+    for network in networks:
+        network.register_forward_hook(lambda network, given, made: calls.append(len(made)))
+    features = extract(world.evaluator, world.store.images, 32)
+    retrieval, fid, classifier = networks if backbone == "inception" else 3 * networks
+    speech, generator = torch.randn(len(world.store.caption_image), 16), train_rdg(world, tmp_path, rdg_steps=2)
+    scoring = FeatureNetworks(retrieval, fid, classifier, features, features)
+    evaluate_rdg(generator, world.store, speech, scoring, settings)
+    images = len(world.store.caption_ids_of("test"))
+    assert sum(calls) == images * EVALUATION_FORWARDS[backbone]
 
 
 def test_generated_images_do_not_depend_on_the_batch(world, tmp_path):

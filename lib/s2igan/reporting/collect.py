@@ -51,7 +51,9 @@ def studied(settings: Settings, root: Path) -> dict[str, Settings]:
     found = {}
     for name in names:
         for path in sorted((study / name).glob("data-store-seed*/params.yaml")):
-            if (path.parent / "metrics.json").is_file() and path.parent.name in (settings.analysis_runs or [path.parent.name]):
+            if (path.parent / "metrics.json").is_file() and path.parent.name in (
+                settings.analysis_runs or [path.parent.name]
+            ):
                 found[name] = resolve(yaml.safe_load(path.read_text()))
     if lacking := [name for name in settings.analysis_datasets if name not in found] or ([] if found else ["*"]):
         raise BadInput(f"there is no finished run in {study / lacking[0]}: `make study` makes them")
@@ -80,7 +82,11 @@ def with_kept(folders: list[Path], kept: Path, dataset: str) -> list[Path]:
 
     here = {system_of(folder): folder for folder in folders}
     names = {folder.name for folder in folders}
-    others = [f for f in finished(kept / dataset) if f.name not in names and system_of(f) in here and not f.name.startswith("data-")]
+    others = [
+        f
+        for f in finished(kept / dataset)
+        if f.name not in names and system_of(f) in here and not f.name.startswith("data-")
+    ]
     for folder in others:
         if made_with(folder) != made_with(here[system_of(folder)]):
             raise BadInput(f"analysis_kept: {folder} was made with other settings or data than {here[system_of(folder)]}: "
@@ -88,7 +94,9 @@ def with_kept(folders: list[Path], kept: Path, dataset: str) -> list[Path]:
     stores = [folder for folder in (*folders, *finished(kept / dataset)) if folder.name.startswith("data-")]
     prints = {read_metrics(folder).get("fingerprint", "unknown") for folder in stores}
     if len(prints - {"unknown"}) > 1:
-        raise BadInput(f"analysis_kept: the runs in {kept / dataset} were made on other pictures or speech than those of this study")
+        raise BadInput(
+            f"analysis_kept: the runs in {kept / dataset} were made on other pictures or speech than those of this study"
+        )
     return folders + others
 
 

@@ -72,7 +72,9 @@ def comparison_row(found: Comparison) -> dict[str, Any]:
     return {"here": f"{found.mean:+.2f}", "95 % interval": spread, "seeds": found.seeds, "conclusion": found.conclusion}
 
 
-def compare_with(table: pd.DataFrame, others: Iterable[str], ours: str = "S2IGAN", metrics: Iterable[str] = ("mAP", "FID", "IS")) -> pd.DataFrame:
+def compare_with(
+    table: pd.DataFrame, others: Iterable[str], ours: str = "S2IGAN", metrics: Iterable[str] = ("mAP", "FID", "IS")
+) -> pd.DataFrame:
     """`ours` compared with any other systems: a row a data set, system and metric; pairs without a common seed are left out."""
     rows = [
         {"data set": dataset, f"{ours} minus": other, "metric": metric, **comparison_row(found)}
@@ -94,7 +96,13 @@ def compare_claims(table: pd.DataFrame) -> pd.DataFrame:
             for metric in metrics:
                 if found := compare(table, dataset, "S2IGAN", other, metric):
                     about = {"data set": dataset, "S2IGAN minus": other, "metric": metric}
-                    rows.append({**about, "paper (CUB / Oxford-102)": _published_difference(other, metric), **comparison_row(found)})
+                    rows.append(
+                        {
+                            **about,
+                            "paper (CUB / Oxford-102)": _published_difference(other, metric),
+                            **comparison_row(found),
+                        }
+                    )
     return pd.DataFrame(rows)
 
 

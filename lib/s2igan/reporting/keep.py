@@ -14,7 +14,11 @@ from s2igan.config import SYNTHETIC
 from s2igan.data.files import replacing, write_atomic
 from s2igan.reporting.collect import COLUMNS, collect, finished, in_order, parameters_of
 
-KEPT_OF_A_RUN = ("metrics.json", "timing.json", "log.jsonl")  # and params.yaml: from these every table and curve can be made again
+KEPT_OF_A_RUN = (
+    "metrics.json",
+    "timing.json",
+    "log.jsonl",
+)  # and params.yaml: from these every table and curve can be made again
 
 
 def keep(study: Path, out: Path, dataset: str = "") -> None:
@@ -29,7 +33,9 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
     if not (study / "analysis" / "runs.csv").is_file():
         raise BadInput(f"{study} has no analysis/runs.csv: run `make study` first")
     dataset = dataset or study.name
-    folders = finished(study, set(pd.read_csv(study / "analysis" / "runs.csv").run))  # not what an earlier study left beside them
+    folders = finished(
+        study, set(pd.read_csv(study / "analysis" / "runs.csv").run)
+    )  # not what an earlier study left beside them
     for run in folders:
         target = out / "runs" / dataset / run.name
         target.mkdir(parents=True, exist_ok=True)
@@ -43,7 +49,11 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
         key = ["dataset", "system", "seed"]
         replaced = old.set_index(key).index.isin(table.set_index(key).index)
         table = pd.concat([old[~replaced], table])
-    table = table.assign(place=in_order(table.system)).sort_values(["dataset", "place", "seed"], kind="stable").drop(columns="place")
+    table = (
+        table.assign(place=in_order(table.system))
+        .sort_values(["dataset", "place", "seed"], kind="stable")
+        .drop(columns="place")
+    )
     with replacing(out / "metrics.csv") as temporary:
         table.to_csv(temporary, index=False)
     if study.name in SYNTHETIC:
@@ -77,7 +87,9 @@ def keep_tables(tables: Path, out: Path) -> None:
         return
     datasets = pd.read_csv(tables / "metrics.csv").dataset.unique()
     if others := [name for name in datasets if name not in SYNTHETIC]:
-        raise BadInput(f"{tables} shows pictures of {others[0]}, which are not ours to pass on: make tables of the embedded sets alone")
+        raise BadInput(
+            f"{tables} shows pictures of {others[0]}, which are not ours to pass on: make tables of the embedded sets alone"
+        )
     _copy_figures(tables, out / tables.name)
 
 

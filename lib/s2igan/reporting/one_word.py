@@ -44,7 +44,9 @@ def follows(changed: pd.DataFrame, store: Store, seen: dict[str, np.ndarray]) ->
     """For each row of `one_word_changed` whether the evaluator sees the word's value in its image; `seen` from `attributes_seen`."""
     values, _ = attribute_targets(store)
     asked = [values[name].index(value) for name, value in zip(changed.attribute, changed.value, strict=True)]
-    return np.array([seen[name][row] == number for row, (name, number) in enumerate(zip(changed.attribute, asked, strict=True))])
+    return np.array(
+        [seen[name][row] == number for row, (name, number) in enumerate(zip(changed.attribute, asked, strict=True))]
+    )
 
 
 def one_word_chance(dataset: str, changed: pd.DataFrame) -> pd.Series:

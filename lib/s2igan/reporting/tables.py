@@ -7,16 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS
+from s2igan.config import PAPER_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS
 
 METRICS = ("mAP", "mAP released", "FID", "KID", "IS")  # a column without any value is left out
 BETTER = {"mAP": 1, "mAP released": 1, "FID": -1, "KID": -1, "IS": 1, "SEN mAP": 1}  # 1: higher is better
 DIGITS = {"KID": 3}  # after the point; of all other metrics 2
-PAPER_SYSTEMS = tuple(system for system, parts in RDG_SYSTEMS.items() if parts.get("paper", True))
 TABLE_1 = tuple(system for system in PAPER_SYSTEMS if system != "S2IGAN w/o L_d")
 TABLE_2 = ("S2IGAN w/o L_d", "S2IGAN")
 # Rows below the systems: what each metric is without a generator, {suffix of the metric's name in the data run: row label}.
-REFERENCES = {"real": "real images, one half against the other", "chance": "chance", "training": "training classes' images"}
+REFERENCES = {
+    "real": "real images, one half against the other",
+    "chance": "chance",
+    "training": "training classes' images",
+}
 # Published metrics (S2IGAN, Interspeech 2020, Tables 1 and 2; StackGAN-v2's on CUB). They are of other data and other feature networks
 # than the synthetic study's, so they have tables of their own. {system: {data set: {metric: value}}}, IS with its std where given.
 PUBLISHED: dict[str, dict[str, dict[str, str]]] = {
@@ -81,7 +84,9 @@ def paper_table(
     for dataset in dict.fromkeys(table.dataset):
         for metric in metrics:
             shown = digits.get(metric, 2)
-            cells = column({system: values_of(table, dataset, system, metric) for system in systems}, BETTER[metric], shown)
+            cells = column(
+                {system: values_of(table, dataset, system, metric) for system in systems}, BETTER[metric], shown
+            )
             for suffix, label in REFERENCES.items():
                 # Retrieval by SEN has a chance of its own.
                 source = ("SEN", f"mAP {suffix}") if metric == "SEN mAP" else ("real", f"{metric} {suffix}")
@@ -165,5 +170,9 @@ def latex(table: pd.DataFrame, caption: str) -> str:
 
     shown = table.map(lambda value: escaped(_shown(value)))
     shown.index = [escaped(str(name)) for name in table.index]
-    shown.columns = shown.columns.map(lambda name: tuple(map(escaped, name)) if isinstance(name, tuple) else escaped(str(name)))
-    return shown.to_latex(escape=False, caption=escaped(caption), column_format="l" + "r" * len(table.columns), multicolumn_format="c")
+    shown.columns = shown.columns.map(
+        lambda name: tuple(map(escaped, name)) if isinstance(name, tuple) else escaped(str(name))
+    )
+    return shown.to_latex(
+        escape=False, caption=escaped(caption), column_format="l" + "r" * len(table.columns), multicolumn_format="c"
+    )
