@@ -121,7 +121,7 @@ def test_speak_gives_equal_images_for_text_and_recording(project, capsys):
     assert "the evaluator recognises in image 2: petals " in said
     assert re.search(r"generated 2 images of 32 pixels in \d\.\d\d s: a.png", said)
     with Image.open("a.png") as sheet:
-        assert sheet.size == (2 * 256 + 8, 3 * 256 + 16)
+        assert sheet.size == (2 * 256 + 2, 3 * 256 + 4)
     soundfile.write(
         "a.wav", speech.speak([SENTENCE], "en-us", words_per_minute=300)[0].numpy(), speech.SAMPLE_RATE, "FLOAT"
     )

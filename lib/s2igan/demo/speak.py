@@ -18,7 +18,7 @@ from s2igan.demo.out_of_distribution import OutOfDistribution
 from s2igan.demo.pipeline import Pipeline, SpeechInput
 from s2igan.reporting import plots
 
-GAP = 8  # white pixels between images
+GAP = 2  # white pixels between images: eight images of 96 pixels fit a page of 784
 
 
 def describe_score(speech_input: SpeechInput, detector: OutOfDistribution) -> str:

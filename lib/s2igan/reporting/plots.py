@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from s2igan.data.files import replacing
+from s2igan.reporting import alternative_text  # noqa: F401 - in a notebook it gives every figure its text
 
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2, 1, 2)), (0, (1, 4)))
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++", "**", "--")
