@@ -21,7 +21,6 @@ import yaml
 
 from s2igan import BadInput, config
 from s2igan.data.files import project_root
-from s2igan.data.sources import complete
 from s2igan.workflow import study
 from s2igan.workflow.interrupts import stoppable
 from s2igan.workflow.words import is_on, read_words, with_file
@@ -108,6 +107,8 @@ def download_missing(chosen: study.Study, listing: bool) -> int:
     }  # fmt: skip
 
     def work() -> int:
+        from s2igan.data.sources import complete  # imports torch
+
         try:
             for dataset, values in of.items():
                 complete(dataset, Path(values.data_dir).expanduser(), values.download)
