@@ -55,9 +55,11 @@ class Canvas:
         self.draw = ImageDraw.Draw(self.image)
 
     def fill(self, points: np.ndarray, colour: np.ndarray, draw: ImageDraw.ImageDraw | None = None) -> None:
+        """A polygon through `points` [n, 2] in one colour."""
         (draw or self.draw).polygon((points * self.side).ravel().tolist(), fill=tuple(colour.astype(int).tolist()))
 
     def line(self, points: np.ndarray, colour: np.ndarray, width: float) -> None:
+        """A line through `points` [n, 2], `width` in units of the frame."""
         self.draw.line(
             (points * self.side).ravel().tolist(), tuple(colour.astype(int).tolist()), max(1, round(width * self.side))
         )
@@ -82,6 +84,7 @@ class Canvas:
 
 
 def colour_of(name: str) -> np.ndarray:
+    """Red, green and blue, 0..255, of a colour by name."""
     return np.array(COLOURS[name], dtype=float)
 
 

@@ -110,26 +110,38 @@ def write_dataset(
         "workers": workers,
         "seed": seed,
     }
-    for name, value in given.items():
-        if value < LEAST[name]:
-            raise BadInput(f"{name}: {value} is too small; it must be {LEAST[name]} or more")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"out: {out} exists already and is not an empty folder; remove it or name another")
+    _check(out, given)
     chosen = choose_classes(dataset, classes, np.random.default_rng([seed]), most_values)
     names = [class_folder(dataset, number, attributes) for number, attributes in enumerate(chosen)]
     train = classes - unseen_count(classes)
     with _whole(out) as part:
         jobs = [
             _Class(
-                dataset, part, name, number, chosen[number], seed,
-                images_per_class if number < train else unseen_images, captions_per_image, size, naming,
+                dataset,
+                part,
+                name,
+                number,
+                chosen[number],
+                seed,
+                images_per_class if number < train else unseen_images,
+                captions_per_image,
+                size,
+                naming,
             )
             for number, name in enumerate(names)
-        ]  # fmt: skip
+        ]
         for count, name in enumerate(_written(jobs, workers), 1):
             if count % max(1, classes // 4) == 0 or count == classes:
                 progress(f"{dataset}: {count} of {classes} classes drawn (last: {name})")
         _write_lists(part, names, chosen, train)
+
+
+def _check(out: Path, given: dict[str, int]) -> None:
+    for name, value in given.items():
+        if value < LEAST[name]:
+            raise BadInput(f"{name}: {value} is too small; it must be {LEAST[name]} or more")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadInput(f"out: {out} exists already and is not an empty folder; remove it or name another")
 
 
 @contextmanager

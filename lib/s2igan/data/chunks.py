@@ -1,0 +1,166 @@
+"""The work of building a store, in chunks: a file each, made by any process in any order, then joined in order."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s2igan import BadInput
+from s2igan.data.audio import read_audio, with_noise
+from s2igan.data.images import read_image
+from s2igan.data.layout import Box
+from s2igan.data.text_to_speech import DEFAULT_ENGINE, ENGINES, Engine, speak
+
+
+@dataclass(frozen=True)
+class Caption:
+    """One caption to be turned into a log-mel: `recording` is read, or else `text` is spoken by `voice`."""
+
+    image_id: int
+    image_name: str
+    text: str
+    voice: str
+    recording: Path | None
+
+
+def engine_of(settings: dict[str, Any]) -> Engine:
+    """The engine that a store's settings name."""
+    return ENGINES[_engine_name(settings)]
+
+
+def _engine_name(settings: dict[str, Any]) -> str:
+    return settings.get("engine", DEFAULT_ENGINE)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # as many processes as cores; and one order of summation
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
+    """A pool of processes; for one worker None, and the work is done in this process."""
+    threads, pool = torch.get_num_threads(), None
+    if workers == 1:
+        _one_thread()
+    else:
+        # Forked from a server that has imported torch once and runs no threads: safer than a fork of a notebook, and
+        # quicker than an import in each.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["s2igan.data.build", "s2igan.speech"])
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
+    try:
+        yield pool
+    except BrokenProcessPool:
+        raise RuntimeError(
+            'worker processes died: out of memory, or build_store was called outside `if __name__ == "__main__":`'
+        ) from None
+    finally:
+        torch.set_num_threads(threads)
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def run_chunks(
+    pool: ProcessPoolExecutor | None,
+    work: Callable[..., int],
+    chunks: list[tuple],
+    total: int,
+    what: str,
+    progress: Callable[[str], Any],
+) -> None:
+    """Does every chunk whose file is not there yet, in any order; reports progress every few seconds and at the end."""
+    todo = [chunk for chunk in chunks if not chunk[0].exists()]
+    done = total - sum(len(chunk[1]) for chunk in todo)
+    start, before, last = time.monotonic(), done, time.monotonic()
+    if pool is None:
+        results: Iterable[int] = (work(*chunk) for chunk in todo)
+    else:
+        results = (future.result() for future in as_completed([pool.submit(work, *chunk) for chunk in todo]))
+    for count in results:
+        done += count
+        if time.monotonic() - last > 5 or done == total:
+            last = time.monotonic()
+            progress(f"{done}/{total} {what}, {(done - before) / (last - start):.0f} a second")
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    """A file that is there is whole, even after a crash."""
+    partial = path.with_suffix(".partial.npy")
+    np.save(partial, array)
+    partial.replace(path)
+
+
+def image_chunk(path: Path, images: list[tuple[Path, Box | None]], size: int) -> int:
+    """Reads images into the file `path`, (n, size, size, 3) uint8; returns how many."""
+    _save(path, np.stack([read_image(image, size, box) for image, box in images]))
+    return len(images)
+
+
+def mel_chunk(
+    path: Path, captions: list[Caption], settings: dict[str, Any], log_mel: Callable[[Tensor], Tensor]
+) -> int:
+    """Reads or speaks captions into file `path`, log-mels end to end, (frames, 40) float16, their lengths beside it.
+
+    Returns how many captions. Raises BadInput that names the caption or the recording.
+    """
+    spoken, mels = _spoken_at_once(captions, settings) if engine_of(settings).at_once else {}, []
+    for row, caption in enumerate(captions):
+        try:
+            waveform = spoken[row] if row in spoken else _waveform(caption, settings)
+            if "noise_db" in settings and caption.recording is None:
+                seed = zlib.crc32(f"{settings['seed']} {caption.image_name} {caption.text}".encode())
+                waveform = with_noise(waveform, settings["noise_db"], seed)
+            mels.append(log_mel(waveform).numpy().astype(np.float16))
+        except BadInput as error:
+            if caption.recording is not None:
+                raise  # it names the file
+            raise BadInput(f"caption {caption.text!r} of image {caption.image_name} cannot be used: {error}") from None
+    _save(path.with_suffix(".lengths.npy"), np.array([len(mel) for mel in mels]))
+    _save(path, np.concatenate(mels))
+    return len(captions)
+
+
+def _waveform(caption: Caption, settings: dict[str, Any]) -> Tensor:
+    if caption.recording is not None:
+        return read_audio(caption.recording)
+    return speak([caption.text], caption.voice, _engine_name(settings), settings["words_per_minute"])[0]
+
+
+def _spoken_at_once(captions: list[Caption], settings: dict[str, Any]) -> dict[int, Tensor]:
+    """{row of `captions`: waveform} of those that have no recording, spoken by one call for each voice."""
+    spoken: dict[int, Tensor] = {}
+    engine, rate = _engine_name(settings), settings["words_per_minute"]
+    for voice in settings["voices"]:
+        rows = [row for row, one in enumerate(captions) if one.recording is None and one.voice == voice]
+        if rows:
+            texts = [captions[row].text for row in rows]
+            spoken |= zip(rows, speak(texts, voice, engine, rate), strict=True)
+    return spoken
+
+
+def join_chunks(chunks: list[Path], path: Path, shape: tuple[int, ...], dtype: type) -> str:
+    """Concatenates the chunks into one .npy file, deletes each once it is in, and returns the digest of the data."""
+    digest = hashlib.sha256()
+    joined = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    row = 0
+    for chunk in chunks:
+        rows = np.load(chunk)
+        joined[row : row + len(rows)] = rows
+        digest.update(rows.tobytes())
+        row += len(rows)
+        chunk.unlink()
+    joined.flush()
+    return digest.hexdigest()
