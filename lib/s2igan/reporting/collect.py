@@ -11,6 +11,7 @@ import yaml
 
 from s2igan import BadInput
 from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, Settings, of_stage, resolve
+from s2igan.training.logs import read_log
 from s2igan.training.records import read_metrics
 
 COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n"]
@@ -101,14 +102,20 @@ def with_kept(folders: list[Path], kept: Path, dataset: str) -> list[Path]:
 
 
 def first_runs(folders: list[Path], systems: Iterable[str]) -> dict[str, Path]:
-    """Of the given runs that of the lowest seed of each system, in the order of `systems`; systems without one are left out, and runs of
-    which only the figures were kept."""
+    """Of the given runs that of the lowest seed of each system, in the order of `systems`.
+
+    Systems without one are left out, and so are runs of which only the metrics were kept."""
     about = {folder: read_metrics(folder) for folder in folders if (folder / "weights.safetensors").is_file()}
     found = {}
     for system in systems:
         if mine := [folder for folder in about if about[folder]["system"] == system]:
             found[system] = min(mine, key=lambda folder: about[folder]["seed"])
     return found
+
+
+def first_logs(folders: list[Path], systems: Iterable[str]) -> dict[str, list[dict[str, float]]]:
+    """Of the runs of `first_runs` what they logged: {system: records of log.jsonl}."""
+    return {system: read_log(folder / "log.jsonl") for system, folder in first_runs(folders, systems).items()}
 
 
 PLACES = ("data_dir", "data_backbone_weights", "data_fid_weights")  # parameters that may be paths

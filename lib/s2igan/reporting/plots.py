@@ -182,13 +182,16 @@ def waveform_and_mel(waveform: np.ndarray, mel: np.ndarray, sample_rate: int = 2
     return figure
 
 
-def curves(runs: dict[str, list[dict[str, float]]], names: Sequence[str], title: str = "", columns: int = 3) -> Figure:
+def curves(
+    runs: dict[str, list[dict[str, float]]], names: Sequence[str] = (), title: str = "", columns: int = 3
+) -> Figure:
     """Logged values over training steps: a panel for each name, a line for each run.
 
     A run has one colour and one dash in all panels, also where other runs lack a value.
 
-    Args: runs: {run: records of log.jsonl}. names: of the logged values; those that no run has are left out.
+    Args: runs: {run: records of log.jsonl}. names: of the logged values, all without any; those that no run has are left out.
     """
+    names = names or [name for name in dict.fromkeys(n for log in runs.values() for n in log[-1]) if name != "step"]
     names = [name for name in names if any(name in record for log in runs.values() for record in log)]
     rows = -(-len(names) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 2.5 * rows), squeeze=False)
