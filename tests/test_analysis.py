@@ -135,7 +135,7 @@ def test_tables_are_kept_without_photographs(tmp_path):
     tables.mkdir(parents=True)
     (tables / "table1.md").write_text("one")
     (tables / "metrics.csv").write_text("dataset\nmini-birds\ncub\n")
-    with pytest.raises(BadInput, match="pictures of cub"):
+    with pytest.raises(BadInput, match="images of cub"):
         keep_tables(tables, out)
     (tables / "metrics.csv").write_text("dataset\nmini-birds\n")
     keep_tables(tables, out)

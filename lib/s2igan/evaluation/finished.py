@@ -135,8 +135,8 @@ def open_run(folder: str | Path) -> FinishedRun:
     if not path.is_file():
         raise BadInput(f"{path} does not exist: the run cannot be opened without its settings")
     settings = resolve(yaml.safe_load(path.read_text()))
-    own = {} if record["stage"] in ("data", "classifier") else {"system": record["system"], "seed": record["seed"]}
-    return FinishedRun(folder, settings.model_copy(update=own))
+    of_run = {} if record["stage"] in ("data", "classifier") else {"system": record["system"], "seed": record["seed"]}
+    return FinishedRun(folder, settings.model_copy(update=of_run))
 
 
 def load_sen(settings: Settings, store: Store, backbone: nn.Module, path: str | Path) -> SEN:

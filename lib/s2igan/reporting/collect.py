@@ -18,13 +18,16 @@ COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n"]
 
 
 def finished(study: str | Path, names: Iterable[str] = ()) -> list[Path]:
-    """Folders of the finished runs below `results/<study>/<dataset>`; of those in `names` alone, where any are named."""
+    """Folders of the finished runs below `results/<study>/<dataset>`; only those in `names`, where any are named."""
     folders = [path.parent for path in sorted(Path(study).glob("*/metrics.json"))]
     return [folder for folder in folders if folder.name in names] if names else folders
 
 
 def collect(folders: list[Path]) -> pd.DataFrame:
-    """Every figure of the given runs: COLUMNS, and split, commit and run. Raises BadInput when there is none."""
+    """Every metric of the given runs, a row each: COLUMNS, and split, commit and run.
+
+    Raises: BadInput when there is no run.
+    """
     rows = []
     for folder in folders:
         run = read_metrics(folder)
@@ -37,7 +40,7 @@ def collect(folders: list[Path]) -> pd.DataFrame:
 
 
 def in_order(systems: pd.Series) -> pd.Series:
-    """Systems as numbers to sort by: real images, SEN systems, RDG systems; then those that config/systems.py does not know (any more)."""
+    """Systems as numbers to sort by: real images, SEN systems, RDG systems, then those that config/systems.py lacks."""
     order = {system: place for place, system in enumerate(["real", *SEN_SYSTEMS, *RDG_SYSTEMS])}
     return systems.map(lambda system: order.get(system, len(order)))
 
@@ -45,16 +48,17 @@ def in_order(systems: pd.Series) -> pd.Series:
 def studied(settings: Settings, root: Path) -> dict[str, Settings]:
     """The settings of each data set of a study that has finished runs, {data set: settings}: of those named, or of all.
 
-    They are read from the data run's params.yaml. Raises BadInput if there is none, or none of one that is named.
+    They are those of the data run.
+
+    Raises: BadInput where there is no run, or none of a data set that is named.
     """
     study = root / "results" / settings.study
     names = settings.analysis_datasets or tuple(path.name for path in sorted(study.glob("*")) if path.is_dir())
     found = {}
     for name in names:
         for path in sorted((study / name).glob("data-store-seed*/params.yaml")):
-            if (path.parent / "metrics.json").is_file() and path.parent.name in (
-                settings.analysis_runs or [path.parent.name]
-            ):
+            wanted = not settings.analysis_runs or path.parent.name in settings.analysis_runs
+            if wanted and (path.parent / "metrics.json").is_file():
                 found[name] = resolve(yaml.safe_load(path.read_text()))
     if lacking := [name for name in settings.analysis_datasets if name not in found] or ([] if found else ["*"]):
         raise BadInput(f"there is no finished run in {study / lacking[0]}: `make study` makes them")
@@ -62,59 +66,65 @@ def studied(settings: Settings, root: Path) -> dict[str, Settings]:
 
 
 def with_kept(folders: list[Path], kept: Path, dataset: str) -> list[Path]:
-    """`folders` and, from `kept` (results/reference/runs), the runs of the same systems with other seeds: figures of a study made in
-    several sittings, or on several machines. Raises BadInput for one that was made with other settings or on other data."""
+    """`folders` and the runs of the same systems with other seeds in `kept`, a folder like results/reference/runs.
+
+    So a table can hold the metrics of a study that was made in several sittings, or on several machines.
+
+    Raises: BadInput for a run that was made with other settings or on other data.
+    """
     if not (kept / dataset).is_dir():
         raise BadInput(f"analysis_kept: {kept / dataset} does not exist; it should be like results/reference/runs")
-    where = ("system", "seed", "study", "dataset", "data_dir")  # what may differ
-
-    def made_with(folder: Path) -> dict[str, object]:
-        stage = folder.name.split("-")[0]
-        try:
-            values = resolve(parameters_of(folder))
-        except BadInput as error:  # of a version with other parameters
-            raise BadInput(f"analysis_kept: {folder} cannot be compared: {error}") from None
-        values = values.model_copy(update={"system": read_metrics(folder)["system"]})
-        found = {**of_stage(values, "data"), **(of_stage(values, stage) if stage in ("sen", "rdg") else {})}
-        return {name: value for name, value in found.items() if name not in where}
-
-    def system_of(folder: Path) -> str:
-        return folder.name.rpartition("-seed")[0]
-
-    here = {system_of(folder): folder for folder in folders}
+    here = {_system_of(folder): folder for folder in folders}
     names = {folder.name for folder in folders}
-    others = [
-        f
-        for f in finished(kept / dataset)
-        if f.name not in names and system_of(f) in here and not f.name.startswith("data-")
-    ]
+    found = finished(kept / dataset)
+    others = [f for f in found if f.name not in names and _system_of(f) in here and not f.name.startswith("data-")]
     for folder in others:
-        if made_with(folder) != made_with(here[system_of(folder)]):
-            raise BadInput(f"analysis_kept: {folder} was made with other settings or data than {here[system_of(folder)]}: "
-                           "their figures cannot share a table")  # fmt: skip
-    stores = [folder for folder in (*folders, *finished(kept / dataset)) if folder.name.startswith("data-")]
+        if _made_with(folder) != _made_with(here[_system_of(folder)]):
+            raise BadInput(
+                f"analysis_kept: {folder} was made with other settings or data than {here[_system_of(folder)]}: "
+                "their metrics cannot share a table"
+            )
+    stores = [folder for folder in (*folders, *found) if folder.name.startswith("data-")]
     prints = {read_metrics(folder).get("fingerprint", "unknown") for folder in stores}
     if len(prints - {"unknown"}) > 1:
         raise BadInput(
-            f"analysis_kept: the runs in {kept / dataset} were made on other pictures or speech than those of this study"
+            f"analysis_kept: the runs in {kept / dataset} were made on other images or speech than those of this study"
         )
     return folders + others
 
 
-def first_runs(folders: list[Path], systems: Iterable[str]) -> dict[str, Path]:
-    """Of the given runs that of the lowest seed of each system, in the order of `systems`.
+def _system_of(folder: Path) -> str:
+    return folder.name.rpartition("-seed")[0]
 
-    Systems without one are left out, and so are runs of which only the metrics were kept."""
+
+def _made_with(folder: Path) -> dict[str, object]:
+    """The settings that decide a run's metrics, without those that may differ between runs of a table."""
+    stage = folder.name.split("-")[0]
+    try:
+        values = resolve(parameters_of(folder))
+    except BadInput as error:  # of a version with other parameters
+        raise BadInput(f"analysis_kept: {folder} cannot be compared: {error}") from None
+    values = values.model_copy(update={"system": read_metrics(folder)["system"]})
+    found = {**of_stage(values, "data"), **(of_stage(values, stage) if stage in ("sen", "rdg") else {})}
+    may_differ = ("system", "seed", "study", "dataset", "data_dir")
+    return {name: value for name, value in found.items() if name not in may_differ}
+
+
+def first_runs(folders: list[Path], systems: Iterable[str]) -> dict[str, Path]:
+    """The run of the lowest seed of each system, in the order of `systems`, among runs that still have their weights.
+
+    Systems without one are left out.
+    """
     about = {folder: read_metrics(folder) for folder in folders if (folder / "weights.safetensors").is_file()}
     found = {}
     for system in systems:
-        if mine := [folder for folder in about if about[folder]["system"] == system]:
-            found[system] = min(mine, key=lambda folder: about[folder]["seed"])
+        if runs := [folder for folder in about if about[folder]["system"] == system]:
+            found[system] = min(runs, key=lambda folder: about[folder]["seed"])
     return found
 
 
 def first_logs(folders: list[Path], systems: Iterable[str]) -> dict[str, list[dict[str, float]]]:
-    """Of the runs of `first_runs` what they logged: {system: records of log.jsonl}."""
+    """What the runs of `first_runs` logged: {system: records of log.jsonl}."""
     return {system: read_log(folder / "log.jsonl") for system, folder in first_runs(folders, systems).items()}
 
 
@@ -128,11 +138,16 @@ def parameters_of(run: Path) -> dict[str, Any]:
 
 
 def run_provenance(folders: list[Path]) -> pd.DataFrame:
-    """For each run its system, seed, device, precision, threads, seconds (of a resumed run: since it was resumed), torch and commit."""
+    """For each run: system, seed, device, precision, threads, seconds, torch and commit.
+
+    The seconds of a run that was resumed are those since then.
+    """
     rows = []
     for folder in folders:
         run = read_metrics(folder)
         row = {key: run[key] for key in ("system", "seed", "device", "precision", "threads")}
-        rows.append({"run": folder.name, **row, "seconds_of_last_call": run["timing"].get("seconds"), "torch": run["versions"]["torch"],
-                     "commit": run["commit"]})  # fmt: skip
+        seconds, torch = run["timing"].get("seconds"), run["versions"]["torch"]
+        rows.append(
+            {"run": folder.name, **row, "seconds_of_last_call": seconds, "torch": torch, "commit": run["commit"]}
+        )
     return pd.DataFrame(rows)

@@ -23,7 +23,7 @@ CLAIMS = {
 
 
 class Comparison(NamedTuple):
-    """Mean of the paired differences of two systems, its 95 % interval, the number of pairs, and what follows for the first system."""
+    """Mean of the paired differences of two systems, its 95 % interval, the number of pairs, and the conclusion."""
 
     mean: float
     low: float
@@ -46,8 +46,10 @@ def interval(differences: np.ndarray) -> tuple[float, float, float]:
 def conclusion(low: float, high: float, better: int) -> str:
     """Whether the first of two systems is the better one, by the interval of first minus second.
 
-    `better`: 1 where higher values are better, -1 where lower ones are. `supported`: the whole interval is on the better side of 0.
-    `contradicted`: all of it is on the other side. `inconclusive`: it holds 0.
+    `supported`: the whole interval is on the better side of 0. `contradicted`: it is all on the other side.
+    `inconclusive`: it holds 0.
+
+    Args: better: 1 where higher values are better, -1 where lower ones are.
     """
     low, high = (low, high) if better > 0 else (-high, -low)
     return "supported" if low > 0 else "contradicted" if high < 0 else "inconclusive"
@@ -56,7 +58,9 @@ def conclusion(low: float, high: float, better: int) -> str:
 def compare(table: pd.DataFrame, dataset: str, ours: str, other: str, metric: str) -> Comparison | None:
     """`ours` minus `other` in a metric on a data set, paired by seed; None where they share no seed.
 
-    `table`: rows of `collect`. Runs with one seed share their SEN and their batches, so their difference has less noise.
+    Runs with the same seed share their SEN and their batches.
+
+    Args: table: rows of `collect`.
     """
     first, second = (values_of(table, dataset, name, metric) for name in (ours, other))
     difference = (first - second).dropna()
@@ -75,7 +79,7 @@ def comparison_row(found: Comparison) -> dict[str, Any]:
 def compare_with(
     table: pd.DataFrame, others: Iterable[str], ours: str = "S2IGAN", metrics: Iterable[str] = ("mAP", "FID", "IS")
 ) -> pd.DataFrame:
-    """`ours` compared with any other systems: a row a data set, system and metric; pairs without a common seed are left out."""
+    """`ours` compared with any other systems: a row a data set, system and metric, where they share a seed."""
     rows = [
         {"data set": dataset, f"{ours} minus": other, "metric": metric, **comparison_row(found)}
         for dataset in dict.fromkeys(table.dataset) for other in others for metric in metrics
@@ -87,8 +91,8 @@ def compare_with(
 def compare_claims(table: pd.DataFrame) -> pd.DataFrame:
     """Each claim of the paper and what was measured: a row a data set, system and metric.
 
-    Columns: the difference that the paper reports (S2IGAN minus the other, CUB / Oxford-102); the mean difference over seeds here, its
-    95 % interval, the number of seeds, and the `conclusion` for the claim that S2IGAN is better.
+    Columns: the difference that the paper reports (S2IGAN minus the other, CUB / Oxford-102); the mean difference over
+    seeds here, its 95 % interval, the number of seeds, and the `conclusion` for the claim that S2IGAN is better.
     """
     rows = []
     for dataset in dict.fromkeys(table.dataset):
@@ -96,13 +100,8 @@ def compare_claims(table: pd.DataFrame) -> pd.DataFrame:
             for metric in metrics:
                 if found := compare(table, dataset, "S2IGAN", other, metric):
                     about = {"data set": dataset, "S2IGAN minus": other, "metric": metric}
-                    rows.append(
-                        {
-                            **about,
-                            "paper (CUB / Oxford-102)": _published_difference(other, metric),
-                            **comparison_row(found),
-                        }
-                    )
+                    about["paper (CUB / Oxford-102)"] = _published_difference(other, metric)
+                    rows.append(about | comparison_row(found))
     return pd.DataFrame(rows)
 
 

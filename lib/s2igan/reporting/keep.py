@@ -14,18 +14,16 @@ from s2igan.config import SYNTHETIC
 from s2igan.data.files import replacing, write_atomic
 from s2igan.reporting.collect import COLUMNS, collect, finished, in_order, parameters_of
 
-KEPT_OF_A_RUN = (
-    "metrics.json",
-    "timing.json",
-    "log.jsonl",
-)  # and params.yaml: from these every table and curve can be made again
+# And params.yaml. From these every table and curve can be made again.
+KEPT_OF_A_RUN = ("metrics.json", "timing.json", "log.jsonl")
 
 
 def keep(study: Path, out: Path, dataset: str = "") -> None:
     """What the README shows of a finished study on one data set, and what its numbers are traced by.
 
-    `metrics.csv` takes its rows, in place of those of the same data set, system and seed; `runs/<dataset>/<run>/` gets each run's settings,
-    metrics and log; of the embedded sets the analysis' figures are copied too (others' show pictures that are not ours to pass on).
+    `metrics.csv` takes its rows, in place of those of the same data set, system and seed; `runs/<dataset>/<run>/` gets
+    each run's settings, metrics and log. Figures are copied of the synthetic sets alone: others show images that are
+    not ours to pass on.
 
     Args: study: folder `results/<study>/<dataset>`. dataset: another name for it in `out`.
     Raises: BadInput for a folder without an analysis.
@@ -33,9 +31,8 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
     if not (study / "analysis" / "runs.csv").is_file():
         raise BadInput(f"{study} has no analysis/runs.csv: run `make study` first")
     dataset = dataset or study.name
-    folders = finished(
-        study, set(pd.read_csv(study / "analysis" / "runs.csv").run)
-    )  # not what an earlier study left beside them
+    analysed = set(pd.read_csv(study / "analysis" / "runs.csv").run)  # not what an earlier study left beside them
+    folders = finished(study, analysed)
     for run in folders:
         target = out / "runs" / dataset / run.name
         target.mkdir(parents=True, exist_ok=True)
@@ -49,15 +46,12 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
         key = ["dataset", "system", "seed"]
         replaced = old.set_index(key).index.isin(table.set_index(key).index)
         table = pd.concat([old[~replaced], table])
-    table = (
-        table.assign(place=in_order(table.system))
-        .sort_values(["dataset", "place", "seed"], kind="stable")
-        .drop(columns="place")
-    )
+    table["place"] = in_order(table.system)
+    table = table.sort_values(["dataset", "place", "seed"], kind="stable").drop(columns="place")
     with replacing(out / "metrics.csv") as temporary:
         table.to_csv(temporary, index=False)
     if study.name in SYNTHETIC:
-        # Its notebook, and the tables' figures, show what is left out.
+        # The executed notebook, and the figures of the tables, show what is left out.
         _copy_figures(study / "analysis", out / dataset, "samples.*", "tsne.*", "map.*", "curves_*")
 
 
@@ -70,11 +64,12 @@ KEPT_TABLES = {
 
 
 def keep_tables(tables: Path, out: Path) -> None:
-    """Tables and figures over all systems, from `results/<study>/tables`; in `out` they take the place of those of the same name.
+    """Tables and figures over all systems, from `results/<study>/tables`, in place of those in `out`.
 
-    So with `results/distinctive/tables`, which becomes `distinctive/` and keeps its metrics.csv, and with `results/<study>/cost`.
+    So with `results/distinctive/tables`, which becomes `distinctive/` and keeps its metrics.csv, and with
+    `results/<study>/cost`.
 
-    Raises: BadInput for a folder without them, and where they show pictures of a data set that is not embedded.
+    Raises: BadInput for a folder without tables, and where they show images of a data set that is not synthetic.
     """
     name = "distinctive" if tables.parent.name == "distinctive" else tables.name
     must, command = KEPT_TABLES[name]
@@ -88,13 +83,13 @@ def keep_tables(tables: Path, out: Path) -> None:
     datasets = pd.read_csv(tables / "metrics.csv").dataset.unique()
     if others := [name for name in datasets if name not in SYNTHETIC]:
         raise BadInput(
-            f"{tables} shows pictures of {others[0]}, which are not ours to pass on: make tables of the embedded sets alone"
+            f"{tables} shows images of {others[0]}, which are not ours to pass on: make tables of synthetic sets alone"
         )
     _copy_figures(tables, out / tables.name)
 
 
 def _copy_figures(source: Path, target: Path, *without: str) -> None:
-    """Copies all but what `keep` has elsewhere, PNGs of plots that are there as SVG, and the paths of this machine in notebooks."""
+    """Copies a folder without what `keep` has elsewhere, PNGs beside an SVG, and this machine's paths in notebooks."""
     twins = [path.with_suffix(".png").name for path in source.glob("*.svg")]
     shutil.rmtree(target, ignore_errors=True)
     left = ("metrics.csv", "params.yaml", "timing.json", "benchmark*.tsv", ".*", *twins, *without)

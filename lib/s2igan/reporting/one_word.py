@@ -16,18 +16,20 @@ from s2igan.data.text_to_speech import speak
 
 
 def one_word_changed(store: Store, settings: Settings, seed: int = 0) -> tuple[pd.DataFrame, list[Tensor]]:
-    """Descriptions of the unseen classes of an embedded set that differ in one word, and their log-mels [T_i, 40], the first voice's.
+    """Descriptions of the unseen classes of a synthetic set that differ in one word, and their speech by one voice.
 
-    For each class and attribute one sentence that names it, said with every value that can be seen beside the class's other values: a
-    table with columns class, attribute, value, text.
+    For each class and attribute there is one sentence that names the attribute, said with every value that can be seen
+    beside the class's other values.
+
+    Returns: a table with columns class, attribute, value, text; the log-mels of its rows, [T_i, 40].
     """
     rows = []
     known, _ = attribute_targets(store)  # a small set need not hold every value
     for k in np.unique(store.image_class[store.image_ids_of("test")]):
-        own = store.attributes[store.classes[k]]
+        attributes = store.attributes[store.classes[k]]
         for number, (name, values) in enumerate(SETS[store.dataset].attributes.items()):
             for value in (value for value in values if value in known[name]):
-                changed = {**own, name: value}
+                changed = {**attributes, name: value}
                 if any(changed[a] == changed[b] != "none" for a, b in SETS[store.dataset].contrasts if name in (a, b)):
                     continue
                 rng = np.random.default_rng([seed, int(k), number])
@@ -41,16 +43,17 @@ def one_word_changed(store: Store, settings: Settings, seed: int = 0) -> tuple[p
 
 
 def follows(changed: pd.DataFrame, store: Store, seen: dict[str, np.ndarray]) -> np.ndarray:
-    """For each row of `one_word_changed` whether the evaluator sees the word's value in its image; `seen` from `attributes_seen`."""
+    """For each row of `one_word_changed` whether the evaluator sees the word's value in its image.
+
+    Args: seen: what `attributes_seen` gives of the images.
+    """
     values, _ = attribute_targets(store)
-    asked = [values[name].index(value) for name, value in zip(changed.attribute, changed.value, strict=True)]
-    return np.array(
-        [seen[name][row] == number for row, (name, number) in enumerate(zip(changed.attribute, asked, strict=True))]
-    )
+    said = zip(changed.attribute, changed.value, strict=True)
+    return np.array([seen[name][row] == values[name].index(value) for row, (name, value) in enumerate(said)])
 
 
 def one_word_chance(dataset: str, changed: pd.DataFrame) -> pd.Series:
-    """Of the sentences of `one_word_changed`, per attribute, how often a guess among the values said there is right, in percent."""
+    """How often a guess among the values said is right, in percent, for each attribute of `one_word_changed`."""
     # Of each sentence's variants a guess gets one right.
     chance = 100 * changed.groupby("attribute")["class"].nunique() / changed.groupby("attribute").size()
     chance.index = pd.MultiIndex.from_product([[dataset], chance.index], names=["data set", "attribute"])

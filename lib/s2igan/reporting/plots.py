@@ -1,7 +1,7 @@
 """The study's figures. Each function returns a matplotlib Figure; `save` writes it as PNG and SVG, images as PNG alone.
 
 Images are uint8 arrays [s, s, 3]. Colours are seaborn's colour-blind palette, and lines differ in dashes too, so that
-grey suffices. In a notebook every figure has an alternative text (`alternative_text.alt`), for those who hear it.
+grey suffices. In a notebook every figure has an alternative text (`alternative_text.alt`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from s2igan.data.files import replacing
-from s2igan.reporting import alternative_text  # noqa: F401 - in a notebook it gives every figure its text
+from s2igan.reporting import alternative_text
+from s2igan.reporting.sheets import columns_of_rows, contact_sheet, enlarged, framed, grid
 
+# With the sheets of images, so that a notebook finds every figure here, and the module that gives figures their texts.
+__all__ = [
+    "alternative_text", "attention", "attention_by_feature", "bars", "columns_of_rows", "contact_sheet", "curves",
+    "enlarged", "framed", "grid", "intervals", "matrix", "placed", "save", "scatter", "seeds", "small_multiples",
+    "waveform_and_mel",
+]  # fmt: skip
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2, 1, 2)), (0, (1, 4)))
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++", "**", "--")
-IMAGE_DPI = (
-    90  # of figures that hold images, also when they are saved: so an image pixel can be whole pixels of the file
-)
 sns.set_theme(
     context="notebook", style="whitegrid", palette="colorblind", rc={"figure.dpi": 100, "svg.hashsalt": "s2igan"}
 )
@@ -50,90 +54,6 @@ def whole_pixels(figure: Figure, margin: int = 6) -> Bbox:
     return Bbox([np.floor(box[0]) - margin, np.ceil(box[1]) + margin] / np.float64(figure.dpi))
 
 
-def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 1) -> np.ndarray:
-    """Images [s, s, 3] as one array: rows of equal length, `gap` white pixels between the images."""
-    size = rows[0][0].shape[0]
-    sheet = np.full((len(rows) * (size + gap) - gap, len(rows[0]) * (size + gap) - gap, 3), 255, np.uint8)
-    for r, row in enumerate(rows):
-        for c, image in enumerate(row):
-            sheet[r * (size + gap) : r * (size + gap) + size, c * (size + gap) : c * (size + gap) + size] = image
-    return sheet
-
-
-def _show_sheets(
-    sheets: Sequence[np.ndarray], image_size: int, inch: float, gap: int = 14
-) -> tuple[Figure, list[Axes]]:
-    """Sheets of images side by side, `gap` pixels apart, an axis each. An image takes about `inch` inches.
-
-    Each pixel of an image is a whole number of pixels of the figure, whose edges are those of the sheets: labels lie
-    outside, and `save` makes room for them.
-    """
-    factor = max(1, round(inch * IMAGE_DPI / image_size))
-    height = factor * sheets[0].shape[0]
-    width = factor * sum(sheet.shape[1] for sheet in sheets) + gap * (len(sheets) - 1)
-    figure = plt.figure(figsize=(width / IMAGE_DPI, height / IMAGE_DPI), dpi=IMAGE_DPI)
-    axes, left = [], 0
-    for sheet in sheets:
-        axis = figure.add_axes((left / width, 0, factor * sheet.shape[1] / width, 1))
-        axis.imshow(sheet, interpolation="nearest", aspect="auto")
-        axis.set(xticks=[], yticks=[])
-        axis.grid(False)
-        for spine in axis.spines.values():
-            spine.set_visible(False)
-        axes.append(axis)
-        left += factor * sheet.shape[1] + gap
-    return figure, axes
-
-
-def _label_rows(axis: Axes, height: int, labels: Sequence[str], characters: int) -> None:
-    positions = [(i + 0.5) * height / len(labels) for i in range(len(labels))]
-    axis.set_yticks(positions, [textwrap.fill(label, characters) for label in labels], fontsize=8)
-
-
-def contact_sheet(
-    rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str] = (), title: str = "", inch: float = 0.75
-) -> Figure:
-    """Rows of images, about `inch` inches each, with a label at the left of each row."""
-    sheet = grid(rows)
-    figure, (axis,) = _show_sheets([sheet], len(rows[0][0]), inch)
-    axis.set_title(title)
-    if labels:
-        _label_rows(axis, len(sheet), labels, 48)
-    return figure
-
-
-def columns_of_rows(
-    blocks: dict[str, Sequence[Sequence[np.ndarray]]], labels: Sequence[str] = (), inch: float = 0.7
-) -> Figure:
-    """Blocks side by side, such as ground truth and systems: {heading: rows of images}, as many rows in each.
-
-    Args: labels: one a row, at the left. inch: about the size of an image.
-    """
-    sheets = [grid(rows) for rows in blocks.values()]
-    figure, axes = _show_sheets(sheets, len(next(iter(blocks.values()))[0][0]), inch)
-    for axis, heading in zip(axes, blocks, strict=True):
-        characters = max(8, int(axis.get_window_extent().width / 7))
-        axis.set_title(textwrap.fill(heading, characters), fontsize=10)
-    if labels:
-        _label_rows(axes[0], len(sheets[0]), labels, 42)
-    return figure
-
-
-def enlarged(image: np.ndarray, size: int) -> np.ndarray:
-    """An image of s pixels with each pixel repeated, to `size` pixels a side, a multiple of s."""
-    return image.repeat(size // len(image), 0).repeat(size // len(image), 1)
-
-
-def framed(image: np.ndarray, right: bool) -> np.ndarray:
-    """An image with a white and black frame drawn into it if `right`: contrast, not hue, says so."""
-    if not right:
-        return image
-    image, edge = image.copy(), max(1, len(image) // 24)
-    for width, value in ((3 * edge, 255), (2 * edge, 0), (edge, 255)):
-        image[:width], image[-width:], image[:, :width], image[:, -width:] = value, value, value, value
-    return image
-
-
 def attention(mel: np.ndarray, weights: np.ndarray, text: str) -> Figure:
     """Attention over time [T'] above the log-mel [T, 40] that it belongs to."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 3.2), sharex=True, height_ratios=(1, 2))
@@ -149,7 +69,7 @@ def attention(mel: np.ndarray, weights: np.ndarray, text: str) -> Figure:
 
 
 def attention_by_feature(mel: np.ndarray, weights: np.ndarray, title: str = "", count: int = 30) -> Figure:
-    """The `count` features that attend most to a single moment, below the log-mel [T, 40], in the order of these moments.
+    """The `count` features that attend most to a single moment, below the log-mel [T, 40], in order of time.
 
     Args: weights: attention, for each feature a softmax over time, [T', D].
     """
@@ -161,7 +81,9 @@ def attention_by_feature(mel: np.ndarray, weights: np.ndarray, title: str = "", 
     top.set(ylabel="mel band", title=title)
     # A step of T' is four frames of 10 ms, and sees sixteen.
     start, end = 0.06, 0.06 + 0.04 * len(weights)
-    bottom.imshow(weights[:, sharp].T, cmap="gray_r", aspect="auto", interpolation="nearest", extent=(start, end, len(sharp), 0))
+    bottom.imshow(
+        weights[:, sharp].T, cmap="gray_r", aspect="auto", interpolation="nearest", extent=(start, end, len(sharp), 0)
+    )
     bottom.set(xlabel="seconds", ylabel="feature", xlim=(0, seconds))
     for axis in (top, bottom):
         axis.grid(False)
@@ -334,9 +256,7 @@ def seeds(
     return figure
 
 
-def intervals(
-    panels: dict[str, dict[str, tuple[float, float, float]]], xlabel: str, ylabel: str = "system"
-) -> Figure:
+def intervals(panels: dict[str, dict[str, tuple[float, float, float]]], xlabel: str, ylabel: str = "system") -> Figure:
     """Means with their intervals around a line at 0: {panel: {row: (mean, low, high)}}, the panels above each other.
 
     An interval that is infinite (of a single seed) is left out; its mean stays.

@@ -19,10 +19,10 @@ Rows = list[list[np.ndarray]]
 def sample_blocks(
     settings: Settings, store: Store, runs: dict[str, Path], classes: int, each: int
 ) -> tuple[dict[str, Rows], list[str]]:
-    """What `plots.columns_of_rows` shows: one caption of each of the first unseen classes, and a block of images a system.
+    """What `plots.columns_of_rows` shows: one caption of each of the first unseen classes, a block of images a system.
 
-    A row is one caption. Its real images are the caption's own and then others of the class; each system generates `each`
-    images from this caption alone, with as many noises. All systems get the same noises.
+    A row is one caption. Its real images are the caption's own and then others of the class; each system generates
+    `each` images from this caption alone, with as many noises. All systems get the same noises.
 
     Args: runs: {system: folder of its run}. classes: number of rows. each: images of a row in a block.
     Returns: {"ground truth": rows, system: rows, ...} of images [s, s, 3] uint8, and the caption of each row.

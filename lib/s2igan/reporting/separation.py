@@ -22,7 +22,7 @@ class Separation(NamedTuple):
 
 
 def separation(store: Store, run: Path, classes: int = 10) -> Separation:
-    """The embeddings that a run left of the captions of the first unseen classes, and how well the classes are separated."""
+    """A run's embeddings of the captions of the first unseen classes, and how far apart these classes are."""
     captions, of_caption = store.caption_ids_of("test"), store.image_class[store.caption_image]
     captions = captions[np.isin(of_caption[captions], np.unique(of_caption[captions])[:classes])]
     embeddings = load_file(run / "embeddings.safetensors")["speech"][captions].numpy()
@@ -32,6 +32,6 @@ def separation(store: Store, run: Path, classes: int = 10) -> Separation:
 
 
 def on_a_plane(embeddings: np.ndarray) -> np.ndarray:
-    """t-SNE of embeddings [N, D]: points [N, 2] that are near each other where the embeddings are. The same every time."""
+    """t-SNE of embeddings [N, D]: points [N, 2], near each other where the embeddings are. The same every time."""
     perplexity = min(30, (len(embeddings) - 1) / 3)
     return TSNE(init="pca", perplexity=perplexity, random_state=0).fit_transform(embeddings)

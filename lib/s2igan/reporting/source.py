@@ -24,7 +24,9 @@ def code_of(thing: Callable) -> str:
     lines = textwrap.dedent(inspect.getsource(thing)).splitlines()
     dropped: set[int] = set()
     for node in ast.walk(ast.parse("\n".join(lines))):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None and len(node.body) > 1:
+        documented = isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None
+        if documented and len(node.body) > 1:
             first, last = node.body[0].lineno, node.body[0].end_lineno
             dropped |= set(range(first, last + 1 + (lines[last : last + 1] == [""])))
-    return "\n".join(line.removesuffix("  # fmt: skip") for number, line in enumerate(lines, 1) if number not in dropped)
+    kept = [line for number, line in enumerate(lines, 1) if number not in dropped]
+    return "\n".join(line.removesuffix("  # fmt: skip") for line in kept)

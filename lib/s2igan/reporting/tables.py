@@ -14,14 +14,15 @@ BETTER = {"mAP": 1, "mAP released": 1, "FID": -1, "KID": -1, "IS": 1, "SEN mAP":
 DIGITS = {"KID": 3}  # after the point; of all other metrics 2
 TABLE_1 = tuple(system for system in PAPER_SYSTEMS if system != "S2IGAN w/o L_d")
 TABLE_2 = ("S2IGAN w/o L_d", "S2IGAN")
-# Rows below the systems: what each metric is without a generator, {suffix of the metric's name in the data run: row label}.
+# Rows below the systems: what each metric is without a generator, {suffix of its name in the data run: row label}.
 REFERENCES = {
     "real": "real images, one half against the other",
     "chance": "chance",
     "training": "training classes' images",
 }
-# Published metrics (S2IGAN, Interspeech 2020, Tables 1 and 2; StackGAN-v2's on CUB). They are of other data and other feature networks
-# than the synthetic study's, so they have tables of their own. {system: {data set: {metric: value}}}, IS with its std where given.
+# Published metrics (S2IGAN, Interspeech 2020, Tables 1 and 2; StackGAN-v2's on CUB). They are of other data and other
+# feature networks than the synthetic study's, so they have tables of their own. {system: {data set: {metric: value}}},
+# IS with its std where given.
 PUBLISHED: dict[str, dict[str, dict[str, str]]] = {
     "S2IGAN w/o Dense": {"CUB": {"mAP": "8.66", "FID": "17.58", "IS": "4.19"},
                          "Oxford-102": {"mAP": "13.13", "FID": "64.37", "IS": "3.68 ± 0.05"}},
@@ -43,7 +44,10 @@ PUBLISHED: dict[str, dict[str, dict[str, str]]] = {
 
 
 def values_of(table: pd.DataFrame, dataset: str, system: str, metric: str) -> pd.Series:
-    """A metric of a system on a data set, {seed: value}. `SEN mAP` is the retrieval mAP of the embedding that the system starts from."""
+    """A metric of a system on a data set, {seed: value}.
+
+    `SEN mAP` is the retrieval mAP of the embedding that the system starts from.
+    """
     if metric == "SEN mAP":
         system, metric = RDG_SYSTEMS[system]["sen"], "mAP"
     rows = table[(table.dataset == dataset) & (table.system == system) & (table.metric == metric)]
@@ -64,7 +68,7 @@ def cell(values: pd.Series, digits: int = 2, bold: bool = False) -> str:
 
 
 def column(values: dict[str, pd.Series], better: int = 1, digits: int = 2) -> dict[str, str]:
-    """Cells of a column, {system: values by seed}; the best mean in bold. `better`: 1 where higher is better, else -1."""
+    """Cells of a column, {system: values by seed}, the best mean in bold; `better`: 1 if higher is better, else -1."""
     means = {system: of.mean() for system, of in values.items() if len(of)}
     best = max(means, key=lambda system: better * means[system]) if means else None
     return {system: cell(of, digits, system == best) for system, of in values.items()}
@@ -73,9 +77,10 @@ def column(values: dict[str, pd.Series], better: int = 1, digits: int = 2) -> di
 def paper_table(
     table: pd.DataFrame, systems: Sequence[str], metrics: Sequence[str] = METRICS, digits: dict[str, int] | None = None
 ) -> pd.DataFrame:
-    """A table in the paper's form: a row a system, a column (data set, metric); mean ± std over seeds, the best mean in **bold**.
+    """A table in the paper's form: a row a system, a column (data set, metric); mean ± std over seeds.
 
-    Below the systems, in italics, the rows of `REFERENCES`. Empty rows and columns are left out.
+    The best mean of a column is in **bold**. Below the systems, in *italics*, are the rows of `REFERENCES`. Empty rows
+    and columns are left out.
 
     Args: table: the rows of `collect`, of any number of data sets. digits: after the point, by metric.
     """
@@ -107,8 +112,10 @@ def published(systems: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
 
 
 def attributes(table: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """How often, in percent, the evaluator sees the attribute value that the caption names: a row an attribute, a column a system,
-    mean ± std over seeds."""
+    """How often, in percent, the evaluator sees the attribute value that the caption names; mean ± std over seeds.
+
+    A row an attribute, a column a system.
+    """
     rows = table[(table.dataset == dataset) & table.metric.str.startswith("asked ") & table.system.isin(RDG_SYSTEMS)]
     names = list(dict.fromkeys(rows.metric))
     return pd.DataFrame({
@@ -121,8 +128,11 @@ ALL_CAPTIONS, ONE_PER_CLASS = "mAP, all captions", "mAP, first caption of each c
 
 
 def retrieval(table: pd.DataFrame) -> pd.DataFrame:
-    """Retrieval mAP of SEN, SEN without L_d and the text encoder, with chance: for each data set a column where every caption of the
-    unseen classes is a query, and one of the released protocol, where the first of each class is."""
+    """Retrieval mAP of SEN, SEN without L_d and the text encoder, with chance.
+
+    For each data set a column where every caption of the unseen classes is a query, and one of the released protocol,
+    where the first caption of each class is.
+    """
     body = {}
     for dataset in dict.fromkeys(table.dataset):
         for metric, queries in (("mAP", ALL_CAPTIONS), ("mAP released", ONE_PER_CLASS)):
@@ -133,16 +143,21 @@ def retrieval(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> str:
-    """Markdown tables of one data set: retrieval by the SEN systems, metrics of images by all RDG systems; those that have finished."""
-    dataset, present = table.dataset.iloc[0], set(table.system)
-    columns = {ALL_CAPTIONS: "mAP", ONE_PER_CLASS: "mAP released", "chance": "mAP chance"}
-    embeddings = pd.DataFrame({
-        heading: {system: cell(values_of(table, dataset, system, metric)) for system in SEN_SYSTEMS if system in present}
-        for heading, metric in columns.items()
-    }).rename_axis("retrieval of real images")  # fmt: skip
-    parts = [embeddings] if len(embeddings) else []
-    if systems := [system for system in RDG_SYSTEMS if system in present]:
-        parts.append(paper_table(table, systems, digits={"KID": 4})[dataset].rename_axis("generated images"))
+    """Markdown tables of one data set: retrieval by the SEN systems, metrics of the images of all RDG systems.
+
+    Of the systems that have finished runs.
+    """
+    dataset, parts = table.dataset.iloc[0], []
+    embeddings, generators = ([s for s in systems if s in set(table.system)] for systems in (SEN_SYSTEMS, RDG_SYSTEMS))
+    if embeddings:
+        columns = {ALL_CAPTIONS: "mAP", ONE_PER_CLASS: "mAP released", "chance": "mAP chance"}
+        cells = {
+            heading: {system: cell(values_of(table, dataset, system, metric)) for system in embeddings}
+            for heading, metric in columns.items()
+        }
+        parts.append(pd.DataFrame(cells).rename_axis("retrieval of real images"))
+    if generators:
+        parts.append(paper_table(table, generators, digits={"KID": 4})[dataset].rename_axis("generated images"))
     return "\n".join(markdown(part) for part in parts)
 
 
@@ -163,9 +178,9 @@ def latex(table: pd.DataFrame, caption: str) -> str:
     """Any table as a LaTeX tabular (booktabs); bold and italics as LaTeX has them."""
 
     def escaped(text: str) -> str:
-        for mark, command in (("**", "textbf"), ("*", "textit")):
-            if text.startswith(mark) and text.endswith(mark) and len(text) > 2 * len(mark):
-                return f"\\{command}{{{escaped(text[len(mark) : -len(mark)])}}}"
+        for sign, command in (("**", "textbf"), ("*", "textit")):
+            if text.startswith(sign) and text.endswith(sign) and len(text) > 2 * len(sign):
+                return f"\\{command}{{{escaped(text[len(sign) : -len(sign)])}}}"
         return text.replace("_", r"\_").replace("±", r"$\pm$").replace("%", r"\%")
 
     shown = table.map(lambda value: escaped(_shown(value)))

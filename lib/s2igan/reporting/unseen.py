@@ -10,38 +10,44 @@ from s2igan.data.synthetic.captions import named_attributes
 
 
 def nearest_training_classes(store: Store) -> pd.DataFrame:
-    """How near each unseen class of a synthetic set is to the training classes. Empty for a data set without attributes.
+    """How near each unseen class of a synthetic set is to the training classes.
 
-    Index: unseen class. Columns: `nearest`, the training class with the fewest different attributes; `different`, how many
-    those are; `also true`, the share of the class's captions, in percent, that are literally true of some training class
-    too: every attribute that they name has the same value there.
+    Returns: a row an unseen class; none for a data set without attributes. Columns: `nearest`, the training class with
+        the fewest different attributes; `different`, how many those are; `also true`, the share of the class's
+        captions, in percent, that are literally true of some training class too: every attribute that they name has the
+        same value there.
     """
-    of_split = {split: [name for name, s in zip(store.classes, store.class_split, strict=True) if s == split] for split in ("train", "test")}
-    if not store.attributes:
-        return pd.DataFrame(columns=["nearest", "different", "also true"])
-    captions = store.caption_ids_of("test")
-    of_caption = store.image_class[store.caption_image]
-    rows = []
-    for unseen in of_split["test"]:
-        own = store.attributes[unseen]
-        equal = {seen: {name for name in own if store.attributes[seen][name] == own[name]} for seen in of_split["train"]}
+    columns = ["class", "nearest", "different", "also true"]
+    caption_ids = store.caption_ids_of("test")
+    labels = store.image_class[store.caption_image[caption_ids]]
+    training, rows = _attributes_of(store, "train"), []
+    for unseen, values in _attributes_of(store, "test").items():
+        equal = {seen: {name for name in values if others[name] == values[name]} for seen, others in training.items()}
         nearest = max(equal, key=lambda seen: len(equal[seen]))
-        named = [named_attributes(store.dataset, store.caption_text[i]) for i in captions[of_caption[captions] == store.classes.index(unseen)]]
+        captions = (store.caption_text[i] for i in caption_ids[labels == store.classes.index(unseen)])
+        named = [named_attributes(store.dataset, caption) for caption in captions]
         true = [any(names <= same for same in equal.values()) for names in named]
-        rows.append({"class": unseen, "nearest": nearest, "different": len(own) - len(equal[nearest]), "also true": 100 * np.mean(true)})
-    return pd.DataFrame(rows).set_index("class")
+        rows.append((unseen, nearest, len(values) - len(equal[nearest]), 100 * np.mean(true)))
+    return pd.DataFrame(rows, columns=columns).set_index("class")
 
 
 def attribute_guesses(store: Store) -> pd.DataFrame:
-    """How often, in percent, a guess about an attribute of an unseen class is right. Empty for a data set without attributes.
+    """How often, in percent, a guess about an attribute of an unseen class is right.
 
-    Index: attribute. Columns: `uniform`, a guess among all its values; `most common`, always the value that most unseen
-    classes have: a system that ignores the captions can reach this one.
+    Returns: a row an attribute; none for a data set without attributes. Columns: `uniform`, a guess among all its
+        values; `most common`, always the value that most unseen classes have: a system that ignores the captions can
+        reach this one.
     """
-    unseen = [store.attributes[name] for name, split in zip(store.classes, store.class_split, strict=True) if split == "test" and store.attributes]
+    unseen = list(_attributes_of(store, "test").values())
     rows = {}
     for name in unseen[0] if unseen else ():
-        values = {row[name] for row in store.attributes.values()}
-        shares = pd.Series([row[name] for row in unseen]).value_counts(normalize=True)
+        values = {attributes[name] for attributes in store.attributes.values()}
+        shares = pd.Series([attributes[name] for attributes in unseen]).value_counts(normalize=True)
         rows[name] = {"uniform": 100 / len(values), "most common": 100 * shares.iloc[0]}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["uniform", "most common"])
+
+
+def _attributes_of(store: Store, split: str) -> dict[str, dict[str, str]]:
+    """The attributes of the classes of a split, {class: {attribute: value}}; {} for a data set without attributes."""
+    of_split = [name for name, s in zip(store.classes, store.class_split, strict=True) if s == split]
+    return {name: store.attributes[name] for name in of_split} if store.attributes else {}
