@@ -1,4 +1,4 @@
-"""The notebooks themselves at toy size, through the study's own commands: what they leave, a kill in the middle, other people's data."""
+"""The notebooks at toy size, through the study's commands: what they leave, a kill in the middle, own data."""
 
 import json
 import os
@@ -31,12 +31,26 @@ from s2igan.reporting.one_word import follows, one_word_changed
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TOY = {
-    "data_classes": 20, "data_images_per_class": 4, "data_unseen_images": 4, "data_captions": 1, "data_backbone_steps": 5,
-    "data_backbone_batch": 16, "sen_steps": 4, "sen_text_steps": 4, "sen_batch": 8, "sen_gru_size": 8,
-    "sen_validate_every": 2, "rdg_steps": 24,
+    "data_classes": 20,
+    "data_images_per_class": 4,
+    "data_unseen_images": 4,
+    "data_captions": 1,
+    "data_backbone_steps": 5,
+    "data_backbone_batch": 16,
+    "sen_steps": 4,
+    "sen_text_steps": 4,
+    "sen_batch": 8,
+    "sen_gru_size": 8,
+    "sen_validate_every": 2,
+    "rdg_steps": 24,
     "rdg_batch": 8,
-    "rdg_width": 8, "rdg_discriminator_width": 4, "rdg_log_every": 4, "rdg_checkpoint_every": 4, "rdg_sample_every": 12, "eval_splits": 2,
-}  # fmt: skip
+    "rdg_width": 8,
+    "rdg_discriminator_width": 4,
+    "rdg_log_every": 4,
+    "rdg_checkpoint_every": 4,
+    "rdg_sample_every": 12,
+    "eval_splits": 2,
+}
 
 
 def project(folder: Path) -> Path:
@@ -85,7 +99,13 @@ def test_the_default_study_leaves_what_the_readme_promises(toy):
     folder, ended = toy
     results = folder / "results/mini/mini-flowers"
     runs = {path.parent.name for path in results.glob("*/metrics.json")}
-    assert runs == {"data-store-seed0", "sen-sen-seed0", "sen-sen-wo-ld-seed0", "rdg-s2igan-seed0", "rdg-s2igan-wo-ld-seed0"}
+    assert runs == {
+        "data-store-seed0",
+        "sen-sen-seed0",
+        "sen-sen-wo-ld-seed0",
+        "rdg-s2igan-seed0",
+        "rdg-s2igan-wo-ld-seed0",
+    }
     for run in runs:
         about = json.loads((results / run / "metrics.json").read_text())
         assert {"commit", "device", "versions", "seed", "system", "dataset", "preset"} <= set(about)
@@ -118,9 +138,12 @@ def test_killed_in_the_middle_and_run_again_equals_uninterrupted(toy):
     whole = {name: (run / name).read_bytes() for name in ("weights.safetensors", "metrics.json", "log.jsonl")}
     shutil.rmtree(run)
     process = subprocess.Popen(
-        [sys.executable, "-m", "s2igan", "study", "PARAMS=toy.yaml"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "s2igan", "study", "PARAMS=toy.yaml"],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
-    )  # fmt: skip
+    )
     deadline = time.monotonic() + 200
     while not list(run.glob("checkpoints/*/step-*.pt")) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -148,25 +171,40 @@ def test_the_other_systems_join_the_same_study(toy):
     tables = folder / "results/mini/tables"
     for name in ("table1", "table2", "retrieval", "published1", "claims", "asked_mini-flowers"):
         assert all((tables / f"{name}.{ending}").stat().st_size > 20 for ending in ("md", "csv", "tex")), name
-    assert "S2IGAN end-to-end" in (tables / "table1.md").read_text() and "one seed" in (tables / "claims.md").read_text()
-    assert "2 are inconclusive" in answer(tables / "05_tables.ipynb") and "when one word changes" in answer(tables / "05_figures.ipynb")
+    assert (
+        "S2IGAN end-to-end" in (tables / "table1.md").read_text() and "one seed" in (tables / "claims.md").read_text()
+    )
+    assert "2 are inconclusive" in answer(tables / "05_tables.ipynb") and "when one word changes" in answer(
+        tables / "05_figures.ipynb"
+    )
     for name in ("samples", "systems", "words", "follows", "asked", "snapshots", "tsne", "map", "curves_rdg"):
         assert (tables / f"{name}_mini-flowers.png").stat().st_size > 1000, name
     words = pd.read_csv(tables / "words.csv")
-    assert set(words.attribute) == set(SETS["mini-flowers"].attributes) and words["S2IGAN end-to-end"].between(0, 100).all()
+    assert (
+        set(words.attribute) == set(SETS["mini-flowers"].attributes)
+        and words["S2IGAN end-to-end"].between(0, 100).all()
+    )
 
 
 def test_networks_that_are_ready_take_the_place_of_training(toy):
     folder, _ = toy
-    assert study(folder, "SYSTEMS=S2IGAN,S2IGAN end-to-end,StackGAN-v2 (T2IG)", "TABLES=1").returncode == 0  # as above: it is there
+    assert (
+        study(folder, "SYSTEMS=S2IGAN,S2IGAN end-to-end,StackGAN-v2 (T2IG)", "TABLES=1").returncode == 0
+    )  # it is there
     packed = subprocess.run(
-        [sys.executable, "-m", "s2igan", "weights", "results/mini/mini-flowers"], cwd=folder, capture_output=True, text=True, timeout=200
-    )  # fmt: skip
+        [sys.executable, "-m", "s2igan", "weights", "results/mini/mini-flowers"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert packed.returncode == 0, packed.stdout + packed.stderr
     ended = study(folder, "SYSTEMS=S2IGAN", "WEIGHTS=reference")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     loaded = [line for line in ended.stdout.splitlines() if "nothing is trained here: loaded" in line]
-    assert len(loaded) == 4 and not any(" step " in line for line in ended.stdout.splitlines())  # two stand-ins, SEN, S2IGAN
+    assert len(loaded) == 4 and not any(
+        " step " in line for line in ended.stdout.splitlines()
+    )  # two proxies, SEN, S2IGAN
     for run in ("sen-sen-seed0", "rdg-s2igan-seed0"):
         values = {}
         for of in ("mini", "mini-reference"):
@@ -177,17 +215,32 @@ def test_networks_that_are_ready_take_the_place_of_training(toy):
     shutil.copy(ROOT / "results/reference/metrics.csv", folder / "results/reference")
     for name in ("00_start_here", "06_speak"):
         out = folder / "results/read" / f"{name}.ipynb"
-        command = [sys.executable, "-m", "s2igan", "run", f"notebooks/{name}.ipynb", "--out", str(out), "--params", "toy.yaml"]
+        command = [
+            sys.executable,
+            "-m",
+            "s2igan",
+            "run",
+            f"notebooks/{name}.ipynb",
+            "--out",
+            str(out),
+            "--params",
+            "toy.yaml",
+        ]
         ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        assert "loaded S2IGAN of mini-flowers, seed 0, 24 steps, from results/reference/weights/mini-flowers" in ran.stdout
+        assert (
+            "loaded S2IGAN of mini-flowers, seed 0, 24 steps, from results/reference/weights/mini-flowers" in ran.stdout
+        )
         assert len(re.findall(r"out-of-distribution score .*: (?:in|out of) distribution", ran.stdout)) == 4
 
 
 def new_captions_are_embedded_as_old_ones(folder):
     store, of_toy = open_store(folder / "data/mini/mini-flowers"), resolve({})
     some = [0, 3, 5]
-    texts, mels = [store.caption_text[i] for i in some], [torch.from_numpy(np.array(store.mel(i))).float() for i in some]
+    texts, mels = (
+        [store.caption_text[i] for i in some],
+        [torch.from_numpy(np.array(store.mel(i))).float() for i in some],
+    )
     for system in ("s2igan", "s2igan-end-to-end", "stackgan-v2-t2ig"):
         run = folder / f"results/mini/mini-flowers/rdg-{system}-seed0"
         kept = open_run(run).speech_embeddings()[some]
@@ -196,8 +249,13 @@ def new_captions_are_embedded_as_old_ones(folder):
     assert len(mels) == len(changed)
     values, _ = attribute_targets(store)
     first = changed.iloc[0]
-    seen = {name: np.full(len(changed), values[name].index(first.value) if name == first.attribute else -1) for name in values}
-    assert list(follows(changed, store, seen)) == list((changed.attribute == first.attribute) & (changed.value == first.value))
+    seen = {
+        name: np.full(len(changed), values[name].index(first.value) if name == first.attribute else -1)
+        for name in values
+    }
+    assert list(follows(changed, store, seen)) == list(
+        (changed.attribute == first.attribute) & (changed.value == first.value)
+    )
 
 
 def test_the_experiment_on_the_distinctive_loss_reads_its_studies(toy):
@@ -246,11 +304,24 @@ def test_a_fault_in_the_data_is_one_line(tmp_path):
     assert not (folder / "data/mini/folder").exists()
 
 
-def test_a_dry_run_walks_every_step_of_the_paper_preset(tmp_path):
-    """At toy size, but with the paper's networks around it: Inception for SEN, for FID and for the Inception Score; in two processes."""
+def test_a_dry_run_takes_every_step_of_the_paper_preset(tmp_path):
+    """At toy size, but with the networks of the paper: Inception for SEN, FID and IS; in two processes."""
     folder = project(tmp_path)
-    ended = study(folder, "DRY=1", "DATA_BACKBONE=inception", "SYSTEMS=S2IGAN", "RDG_STEPS=2", "SEN_STEPS=2", "PROCESSES=2", "DEVICE=cpu",
-                  "DATA_CLASSES=10", "DATA_IMAGES_PER_CLASS=2", "CLASSIFIER_HELD_OUT=2", "RDG_SAMPLE_EVERY=9", "THREADS=1")
+    ended = study(
+        folder,
+        "DRY=1",
+        "DATA_BACKBONE=inception",
+        "SYSTEMS=S2IGAN",
+        "RDG_STEPS=2",
+        "SEN_STEPS=2",
+        "PROCESSES=2",
+        "DEVICE=cpu",
+        "DATA_CLASSES=10",
+        "DATA_IMAGES_PER_CLASS=2",
+        "CLASSIFIER_HELD_OUT=2",
+        "RDG_SAMPLE_EVERY=9",
+        "THREADS=1",
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "WARNING: Inception-v3 has random weights" in ended.stdout
     assert re.search(r"peak memory +\d+\.\d GiB", ended.stdout) and "none means anything" in ended.stdout
@@ -258,10 +329,21 @@ def test_a_dry_run_walks_every_step_of_the_paper_preset(tmp_path):
     about = {path.parent.name: json.loads(path.read_text()) for path in results.glob("*/metrics.json")}
     assert set(about) == {"data-store-seed0", "classifier-inception-seed0", "sen-sen-seed0", "rdg-s2igan-seed0"}
     assert {run["processes"] for name, run in about.items() if name.startswith(("sen", "rdg"))} == {2}
-    for run in ("sen-sen-seed0", "rdg-s2igan-seed0"):  # trained by the two processes; the notebook took the last checkpoint
-        printed = "".join(output.text for cell in nbformat.read(next((results / run).glob("*.ipynb")), as_version=4).cells
-                          for output in cell.get("outputs", []) if output.output_type == "stream")  # fmt: skip
+    for run in (
+        "sen-sen-seed0",
+        "rdg-s2igan-seed0",
+    ):  # trained by the two processes; the notebook took the last checkpoint
+        printed = "".join(
+            output.text
+            for cell in nbformat.read(next((results / run).glob("*.ipynb")), as_version=4).cells
+            for output in cell.get("outputs", [])
+            if output.output_type == "stream"
+        )
         assert "step 2/2" in printed and "resumes from step 2" in printed
     metrics = {row["metric"] for row in about["rdg-s2igan-seed0"]["metrics"]}
     assert {"mAP", "FID", "KID", "IS"} <= metrics
-    assert {row["metric"] for row in about["classifier-inception-seed0"]["metrics"]} == {"accuracy", "IS real", "IS_std real"}
+    assert {row["metric"] for row in about["classifier-inception-seed0"]["metrics"]} == {
+        "accuracy",
+        "IS real",
+        "IS_std real",
+    }

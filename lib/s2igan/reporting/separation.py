@@ -22,11 +22,12 @@ class Separation(NamedTuple):
 
 
 def separation(store: Store, run: Path, classes: int = 10) -> Separation:
-    """A run's embeddings of the captions of the first unseen classes, and how far apart these classes are."""
-    captions, of_caption = store.caption_ids_of("test"), store.image_class[store.caption_image]
-    captions = captions[np.isin(of_caption[captions], np.unique(of_caption[captions])[:classes])]
-    embeddings = load_file(run / "embeddings.safetensors")["speech"][captions].numpy()
-    labels = of_caption[captions]
+    """The embeddings that a SEN run left of captions of the first unseen classes, and how well these are separated."""
+    caption_ids = store.caption_ids_of("test")
+    labels = store.image_class[store.caption_image[caption_ids]]
+    shown = np.isin(labels, np.unique(labels)[:classes])
+    caption_ids, labels = caption_ids[shown], labels[shown]
+    embeddings = load_file(run / "embeddings.safetensors")["speech"][caption_ids].numpy()
     value = silhouette_score(embeddings, labels, metric="cosine") if len(set(labels)) > 1 else float("nan")
     return Separation(embeddings, [store.classes[k] for k in labels], float(value))
 
