@@ -1,5 +1,6 @@
 """The notebooks at toy size, through the study's commands: what they leave, a kill in the middle, own data."""
 
+import ast
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from s2igan.data.synthetic.sets import SETS
 from s2igan.evaluation.finished import open_run
 from s2igan.reporting.keep import keep_tables
 from s2igan.reporting.one_word import follows, one_word_changed
+from s2igan.reporting.source import code_of
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -85,6 +87,31 @@ def test_sources_are_for_readers(path):
     assert sum("parameters" in cell.metadata.get("tags", []) for cell in code) == 1
     assert notebook.cells[0].cell_type == "markdown" and "**Question.**" in notebook.cells[0].source
     assert all(len(cell.source.splitlines()) <= 25 for cell in code)
+
+
+def shown_functions(path: Path) -> list:
+    """What a notebook's cells give to `show`: functions, methods and classes of the library."""
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    trees = [ast.parse(source) for source in cells]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    if not any(getattr(node, "module", "") == "s2igan.reporting.source" for node in imports):
+        return []
+    calls = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "show"]
+    names = {}
+    exec("\n".join(map(ast.unparse, imports)), names)
+    return [eval(ast.unparse(argument), names) for call in calls for argument in call.args]
+
+
+def test_the_decisive_code_stands_on_the_page():
+    shown = {thing.__qualname__: code_of(thing) for path in NOTEBOOKS for thing in shown_functions(path)}
+    assert {
+        "SpeechEncoder.attention", "SpeechEncoder.forward", "ImageEncoder.forward", "matching_loss", "distinctive_loss",
+        "NextStage.forward", "RelationSupervisor", "relation_loss", "rdg_training_step",
+    } <= shown.keys()  # fmt: skip
+    for name, code in shown.items():
+        assert max(map(len, code.splitlines())) <= 79, name
+        assert '"""' not in code, name  # the page explains it in its own words
 
 
 @pytest.fixture(scope="module")
