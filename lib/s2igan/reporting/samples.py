@@ -27,16 +27,16 @@ def sample_blocks(
     Args: runs: {system: folder of its run}. classes: number of rows. each: images of a row in a block.
     Returns: {"ground truth": rows, system: rows, ...} of images [s, s, 3] uint8, and the caption of each row.
     """
-    captions = some_captions(store, classes, 1)
+    caption_ids = some_captions(store, classes, 1)
     real = []
-    for image in store.caption_image[captions]:
+    for image in store.caption_image[caption_ids]:
         of_class = np.flatnonzero(store.image_class == store.image_class[image])
         ids = [image, *of_class[of_class != image]][:each]
         real.append(list(to_uint8(centre_crop(store.images[ids], settings.data_image_size))))
     blocks = {"ground truth": [row + [np.full_like(row[0], 255)] * (each - len(row)) for row in real]}
-    repeated = torch.as_tensor(captions.repeat(each))
+    repeated = torch.as_tensor(caption_ids.repeat(each))
     for system, folder in runs.items():
         run = open_run(folder)
         images = np.concatenate(list(generate(run.generator(), run.speech_embeddings()[repeated])))
         blocks[system] = [list(images[i : i + each]) for i in range(0, len(images), each)]
-    return blocks, [store.caption_text[i] for i in captions]
+    return blocks, [store.caption_text[i] for i in caption_ids]
