@@ -1,5 +1,6 @@
 """README and docs/: their size, their links, and that their tables are those of results/reference."""
 
+import pydoc
 import re
 from pathlib import Path
 
@@ -39,6 +40,21 @@ def test_links_lead_somewhere(path):
         place = (path.parent / name).resolve() if name else path
         assert place.exists(), target
         assert not anchor or anchor in anchors(place.read_text()), target
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_names_of_code_exist(path):
+    packages = {folder.name for folder in (ROOT / "lib/s2igan").iterdir() if (folder / "__init__.py").is_file()}
+    modules = packages | {file.stem for file in (ROOT / "lib/s2igan").glob("*.py")}
+    text = path.read_text()
+    for word in re.findall(r"`([\w.]+)`", text):
+        name = word.removeprefix("s2igan.")
+        if "." in name and name.split(".")[0] in modules and not name.endswith((".py", ".md", ".csv", ".json")):
+            assert pydoc.locate(f"s2igan.{name}") is not None, word
+    for place in re.findall(r"`((?:lib|tests|docs|notebooks|benchmarks|site|results/reference)/[\w./-]+)`", text):
+        assert (ROOT / place).exists(), place
+    tests = "".join(file.read_text() for file in (ROOT / "tests").glob("test_*.py"))
+    assert all(f"def {name}(" in tests for name in re.findall(r"`(test_[a-z_0-9]+)`", text))
 
 
 def test_tables_are_those_of_the_reference():
