@@ -87,6 +87,7 @@ def test_sources_are_for_readers(path):
     assert sum("parameters" in cell.metadata.get("tags", []) for cell in code) == 1
     assert notebook.cells[0].cell_type == "markdown" and "**Question.**" in notebook.cells[0].source
     assert all(len(cell.source.splitlines()) <= 25 for cell in code)
+    assert max(len(line) for cell in notebook.cells for line in cell.source.splitlines()) <= 79  # what the site shows
 
 
 def shown_functions(path: Path) -> list:
