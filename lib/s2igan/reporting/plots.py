@@ -111,7 +111,9 @@ def curves(
 
     A run has one colour and one dash in all panels, also where other runs lack a value.
 
-    Args: runs: {run: records of log.jsonl}. names: of the logged values, all without any; those that no run has are left out.
+    Args:
+        runs: {run: records of log.jsonl}.
+        names: of the logged values, all where none is given; those that no run has are left out.
     """
     names = names or [name for name in dict.fromkeys(n for log in runs.values() for n in log[-1]) if name != "step"]
     names = [name for name in names if any(name in record for log in runs.values() for record in log)]
