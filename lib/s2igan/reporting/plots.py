@@ -118,7 +118,8 @@ def curves(
     names = names or [name for name in dict.fromkeys(n for log in runs.values() for n in log[-1]) if name != "step"]
     names = [name for name in names if any(name in record for log in runs.values() for record in log)]
     rows = -(-len(names) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 2.5 * rows), squeeze=False)
+    size = (3.6 * columns, 2.5 * rows + 0.6)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     lines = {}
     for axis, name in zip(axes.flat, names, strict=False):
         for i, (run, log) in enumerate(runs.items()):
@@ -127,18 +128,18 @@ def curves(
                 (lines[run],) = axis.plot(*zip(*points, strict=True), color=f"C{i % 10}", linestyle=dash, linewidth=1.4)
         axis.set_xlabel("step", fontsize=9)
         axis.set_ylabel(name, fontsize=9)
+        axis.tick_params(labelsize=8)
     for axis in list(axes.flat)[len(names) :]:
         axis.axis("off")
     figure.suptitle(title)
-    figure.tight_layout()
     if len(runs) > 1:
         _legend_below(figure, {run: lines[run] for run in runs if run in lines})
     return figure
 
 
 def _legend_below(figure: Figure, lines: dict[str, Line2D]) -> None:
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0)}
-    figure.legend(lines.values(), lines.keys(), fontsize=9, ncol=4, handlelength=4, **place)
+    """A legend below the panels of a figure with constrained layout."""
+    figure.legend(lines.values(), lines.keys(), fontsize=9, ncol=4, handlelength=4, loc="outside lower center")
 
 
 def _mark(axis: Axes, values: dict[str, float]) -> None:
@@ -188,9 +189,11 @@ def small_multiples(
     """
     references, lines = references or {}, {}
     systems = list(dict.fromkeys(system for panel in values.values() for system in panel))
-    rows = -(-len(values) // columns)
-    size = (2.6 + 1.75 * min(columns, len(values)), rows * (0.24 * len(systems) + 0.5) + 0.8)
-    figure, axes = plt.subplots(rows, min(columns, len(values)), figsize=size, sharex=True, sharey=True, squeeze=False)
+    rows, columns = -(-len(values) // columns), min(columns, len(values))
+    size = (2.6 + 1.75 * columns, rows * (0.24 * len(systems) + 0.5) + 1.0)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
     for axis, (name, panel) in zip(axes.flat, values.items(), strict=False):
         for i, system in enumerate(systems):
             if system in panel:
@@ -202,11 +205,13 @@ def small_multiples(
         axis.tick_params(labelsize=8)
         axis.set(xlim=(-4, 104), ylim=(len(systems) - 0.5, -0.5), yticks=range(len(systems)))
         axis.set_yticklabels(systems, fontsize=8)
-    for axis in list(axes.flat)[len(values) :]:
-        axis.axis("off")
-    figure.supxlabel(xlabel, fontsize=10)
+    for i, axis in enumerate(axes.flat):
+        if i >= len(values):
+            axis.axis("off")
+        elif i + columns >= len(values):  # the last panel of a column
+            axis.tick_params(labelbottom=True)
+            axis.set_xlabel(xlabel, fontsize=8)
     figure.suptitle(title)
-    figure.tight_layout()
     if lines:
         _legend_below(figure, lines)
     return figure
@@ -250,7 +255,8 @@ def seeds(
         axis.hlines(np.mean(points), i - 0.3, i + 0.3, color="black", linewidth=2)
     _mark(axis, reference or {})
     axis.set_xticks(range(len(values)), [textwrap.fill(name, 12) for name in values], fontsize=9)
-    axis.set(xlabel="system (a ring is a seed, a bar the mean)", ylabel=ylabel, title=title)
+    axis.set(xlabel="system (a ring is a seed, a bar the mean)", title=title)
+    axis.set_ylabel(ylabel, fontsize=10)
     axis.set_ylim(bottom=0)
     if reference:
         axis.legend(fontsize=8)
