@@ -21,8 +21,9 @@ from s2igan.data.batches import centre_crop
 from s2igan.data.store import open_store
 from s2igan.data.synthetic.sets import SETS
 from s2igan.demo import card_metrics, sentences
-from s2igan.demo.measure import noise_effect
+from s2igan.demo.measure import noise_effect, real_variation
 from s2igan.demo.out_of_distribution import fit_out_of_distribution
+from s2igan.demo.pipeline import Gallery
 from s2igan.demo.unseen import distances_to_training
 from s2igan.evaluation.generate import generate, to_uint8
 from s2igan.workflow.commands import main
@@ -94,6 +95,12 @@ def test_each_noise_changes_the_image_by_itself(pipeline):
     assert effect["z"] == 0 and effect["eps"] > 0
 
 
+def test_real_variation_compares_images_of_one_class():
+    levels = np.array([10, 14, 12, 90, 90, 93])  # two classes: |14 - 10|, |12 - 10|, and 0, 3
+    images = np.broadcast_to(levels[:, None, None, None], (6, 4, 4, 3)).astype(np.uint8)
+    assert real_variation(Gallery(images, ["a"] * 3 + ["b"] * 3, torch.zeros(6, 2))) == 9 / 4
+
+
 @pytest.mark.parametrize(("dataset", "near"), [("mini-flowers", 18), ("mini-birds", 13)])
 def test_most_unseen_classes_differ_from_a_training_class_in_one_attribute(dataset, near):
     distances = distances_to_training(resolve({"dataset": dataset}))
@@ -104,7 +111,10 @@ def test_a_high_score_prints_the_vocabulary_and_an_image_all_the_same(tmp_path, 
     weights = ROOT / "results/reference/weights/mini-flowers"
     assert main(["speak", "a red rose", "--out", str(tmp_path / "rose.png"), "--weights", str(weights)]) == 0
     said = capsys.readouterr().out
-    assert "out of distribution, the image may not follow the words" in said and (tmp_path / "rose.png").is_file()
+    assert (
+        "out of distribution\nthe score is high: the image may not follow the words" in said
+        and (tmp_path / "rose.png").is_file()
+    )
     assert "  petals: four, five, eight\n" in said and "  petal colour: red, orange, yellow" in said
     assert main(["speak", SENTENCE, "--out", str(tmp_path / "blue.png"), "--weights", str(weights)]) == 0
     assert "petal colour:" not in capsys.readouterr().out

@@ -219,7 +219,12 @@ class Generator(nn.Module):
         self.heads = nn.ModuleList(conv3x3(width // 2**i, 3) for i in range(stages))
         self.apply(initialise)
 
-    def forward(self, noise: Tensor, speech: Tensor, eps: Tensor | None = None) -> tuple[list[Tensor], Tensor, Tensor]:
+    def forward(
+        self,
+        noise: Tensor,
+        speech: Tensor,
+        eps: Tensor | None = None,
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
         """Generate one image a row at every scale (paper, section 2.2).
 
         Args:

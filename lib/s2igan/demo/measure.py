@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from s2igan.demo.pipeline import Pipeline, SpeechInput
+from s2igan.demo.pipeline import Gallery, Pipeline, SpeechInput
 
 
 def attribute_hits(
@@ -31,3 +31,11 @@ def noise_effect(pipeline: Pipeline, speech_input: SpeechInput, count: int = 20)
         name: float(np.mean([np.abs(image - base).mean() for image in images]))
         for name, images in (("z", only_z), ("eps", only_eps))
     }
+
+
+def real_variation(gallery: Gallery) -> float:
+    """How much real images of one class differ, on the scale of `noise_effect`: the mean absolute difference of pixel
+    values between the first image of a class and its others."""
+    first = {name: image.astype(float) for name, image in zip(gallery.names[::-1], gallery.images[::-1], strict=True)}
+    others = [k for k in range(1, len(gallery.names)) if gallery.names[k] == gallery.names[k - 1]]
+    return float(np.mean([np.abs(gallery.images[k] - first[gallery.names[k]]).mean() for k in others]))

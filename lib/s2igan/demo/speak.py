@@ -22,12 +22,18 @@ GAP = 2  # white pixels between images: eight images of 96 pixels fit a page of 
 
 
 def describe_score(speech_input: SpeechInput, detector: OutOfDistribution) -> str:
-    """The out-of-distribution score of a sentence, its place among the held-out captions, and what follows from it."""
+    """The out-of-distribution score of a sentence and its place among the held-out captions."""
+    place = "out of" if speech_input.is_out_of_distribution else "in"
     score, percentile = f"{speech_input.score:.2f}", f"{speech_input.percentile:.0f}"
-    place = f"out-of-distribution score {score}, higher than {percentile} % of held-out captions"
-    if speech_input.is_out_of_distribution:
-        return f"{place}: out of distribution, the image may not follow the words"
-    return f"{place}: in distribution"
+    return f"out-of-distribution score {score}, higher than {percentile} % of held-out captions: {place} distribution"
+
+
+def advice(speech_input: SpeechInput, dataset: str) -> str:
+    """What a high out-of-distribution score means for the images, with the vocabulary of the networks; "" for a low
+    score."""
+    if not speech_input.is_out_of_distribution:
+        return ""
+    return "\n".join(filter(None, ["the score is high: the image may not follow the words", vocabulary(dataset)]))
 
 
 def vocabulary(dataset: str) -> str:
@@ -61,7 +67,7 @@ def speak_to_file(
     source = "" if audio else f" ({voice or pipeline.settings.data_voices[0]})"
     print(f'speech input: {len(speech_input.waveform) / SAMPLE_RATE:.1f} s, "{speech_input.name}"{source}')
     print(describe_score(speech_input, pipeline.detector))
-    if speech_input.is_out_of_distribution and (words := vocabulary(pipeline.settings.dataset)):
+    if words := advice(speech_input, pipeline.settings.dataset):
         print(words)
     started = time.perf_counter()
     generated = [pipeline.generate(speech_input.speech_embedding, seed + k) for k in range(count)]

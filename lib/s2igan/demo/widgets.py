@@ -20,7 +20,7 @@ from s2igan import BadInput
 from s2igan.data.audio import SAMPLE_RATE, read_audio
 from s2igan.demo import sentences
 from s2igan.demo.pipeline import Gallery, Pipeline, SpeechInput
-from s2igan.demo.speak import describe_score, vocabulary
+from s2igan.demo.speak import advice, describe_score
 from s2igan.reporting import plots
 
 SOURCES = ("typed", "uploaded", "recorded")
@@ -123,8 +123,8 @@ class Panel(ipywidgets.VBox):
                 print(error)
                 return
             print(describe_score(speech_input, self.pipeline.detector))
-            if speech_input.is_out_of_distribution:
-                print(vocabulary(self.pipeline.settings.dataset))
+            if words := advice(speech_input, self.pipeline.settings.dataset):
+                print(words)
             display(Audio(speech_input.waveform.numpy(), rate=SAMPLE_RATE))
             real = [self.gallery.images[i] for i in self.gallery.nearest(speech_input, self.count)]
             embedding = speech_input.speech_embedding
