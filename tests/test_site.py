@@ -150,6 +150,7 @@ def test_relative_paths_lead_somewhere(tmp_path):
     assert shown("![a](img/a.png) and ![b](img/none.png)") == "![a](images/img-a.png) and "
     assert (out / "images/img-a.png").is_file()
     assert shown("[S](style.md#words), [N](../notebooks/02_sen.ipynb)") == "[S](style.md#words), [N](02_sen.ipynb)"
+    assert shown("[`02_sen`](../notebooks/02_sen.ipynb)") == "[`02_sen`](02_sen.ipynb)"
     assert shown("[R](../results/README.md)") == "R (`results/README.md`)"
     assert shown("[R](../results/README.md)", "https://a.b/c") == "[R](https://a.b/c/blob/main/results/README.md)"
     assert shown("[W](https://a.b), [H](#here)") == "[W](https://a.b), [H](#here)"

@@ -72,7 +72,7 @@ def with_paths(text: str, folder: Path, root: Path, out: Path, pages: Mapping[st
 
     def place(found: re.Match) -> str:
         mark, label, target = found.groups()
-        if target.startswith(ELSEWHERE) or (out / target).is_file():
+        if target.startswith(ELSEWHERE):
             return found[0]
         name, _, anchor = target.partition("#")
         path = Path(os.path.normpath(folder / name))
