@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from s2igan.rdg import Generator, NextStage, sums_of_taps
+from s2igan.rdg import Generator, NextStage, inside_of_taps, sums_of_taps
 
 
 def folded(weight: Tensor, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -117,7 +117,7 @@ class FastGenerator(nn.Module):
         taps = F.linear(condition, t[f"{name}_taps_weight"], t[f"{name}_taps_bias"]).unflatten(
             1, (9, -1)
         )  # (B, 9, out)
-        inside = F.unfold(h.new_ones(1, 1, *h.shape[2:]), 3, padding=1).transpose(1, 2)  # (1, H * W, 9), of 0 and 1
+        inside = inside_of_taps(*h.shape[2:], h.device, h.dtype)  # (H * W, 9), of 0 and 1
         x = F.conv2d(h, t[f"{name}_joint_weight"], padding=1)
         x.permute(0, 2, 3, 1).flatten(1, 2).baddbmm_(inside.expand(len(h), -1, -1), taps)
         x = glu_(x)

@@ -176,7 +176,7 @@ def rdg_inputs(settings: Settings, root: str | Path) -> tuple[Store, SEN, Tensor
         return store, fresh_sen(settings, store, backbone), None, upstream
     of_sen = run.beside("sen", run.sen_system)
     store, net = of_sen.store, of_sen.sen()
-    speech = of_sen.tensors("embeddings")["speech"]
+    embeddings = of_sen.tensors("embeddings")["speech"]
     read = [file_sha256(of_sen.folder / f"{name}.safetensors") for name in ("weights", "embeddings")]
-    speech = standardised(speech, store)[0] if settings.rdg_standardise else speech
-    return store, net, speech, fingerprint(store.fingerprint, *read)
+    embeddings = standardised(embeddings, store)[0] if settings.rdg_standardise else embeddings
+    return store, net, embeddings, fingerprint(store.fingerprint, *read)

@@ -15,32 +15,34 @@ from s2igan.rdg import Generator
 @torch.no_grad()
 def generate(
     generator: Generator,
-    speech: Tensor,
+    speech_embeddings: Tensor,
     seed: int = 0,
     batch: int = 200,
     all_scales: bool = False,
     same_noise: bool = False,
 ) -> Iterator[np.ndarray | list[np.ndarray]]:
-    """Images for speech embeddings [N, speech_size], a batch at a time: uint8 [b, s, s, 3].
+    """Images for speech embeddings, a batch at a time.
 
     Args:
+        speech_embeddings: [N, speech_size].
         seed: the noise of a row follows from it and the row's place alone, so two generators get the same noise.
         all_scales: yields a list of such arrays, the images of all stages, small to large.
         same_noise: one noise for all rows, so that they differ in their embeddings alone.
+    Yields: uint8 [b, s, s, 3], b at most `batch`.
     """
     generator.eval()
     device = next(generator.parameters()).device
     # Folding pays from 64 pixels on, where many images share it; at 32 pixels it is no faster (benchmarks/README.md).
     size = 4 * 2 ** (len(generator.first.ups) + len(generator.next))
-    network = FastGenerator(generator) if size >= 64 and len(speech) > batch else generator
+    network = FastGenerator(generator) if size >= 64 and len(speech_embeddings) > batch else generator
     random = torch.Generator().manual_seed(seed)
-    noise = torch.randn(len(speech), generator.noise_size, generator=random)
-    eps = torch.randn(len(speech), generator.condition_size, generator=random)
+    noise = torch.randn(len(speech_embeddings), generator.noise_size, generator=random)
+    eps = torch.randn(len(speech_embeddings), generator.condition_size, generator=random)
     if same_noise:
         noise, eps = noise[:1].expand_as(noise), eps[:1].expand_as(eps)
-    for start in range(0, len(speech), batch):
+    for start in range(0, len(speech_embeddings), batch):
         rows = slice(start, start + batch)
-        images, _, _ = network(noise[rows].to(device), speech[rows].to(device), eps[rows].to(device))
+        images, _, _ = network(noise[rows].to(device), speech_embeddings[rows].to(device), eps[rows].to(device))
         yield [to_uint8(image) for image in images] if all_scales else to_uint8(images[-1])
 
 

@@ -68,14 +68,14 @@ def validation_callback(
     """
     caption_ids = store.caption_ids_of("val")
     if len(caption_ids) == 0:
-        return lambda generator, speech, step: {}
+        return lambda generator, speech_embeddings, step: {}
     shown = caption_ids[np.linspace(0, len(caption_ids) - 1, 8).astype(int)]
     networks = replace(networks, classifier=None)  # IS and attributes are of the unseen classes
 
-    def validate(generator: Generator, speech: Tensor, step: int) -> dict[str, float]:
-        rows = evaluate_rdg(generator, store, speech, networks, settings, "val", kid=False)
+    def validate(generator: Generator, speech_embeddings: Tensor, step: int) -> dict[str, float]:
+        rows = evaluate_rdg(generator, store, speech_embeddings, networks, settings, "val", kid=False)
         values = {row["metric"]: row["value"] for row in rows}
-        strip = np.concatenate(list(next(generate(generator, speech[shown], seed=0))), axis=1)
+        strip = np.concatenate(list(next(generate(generator, speech_embeddings[shown], seed=0))), axis=1)
         with replacing(folder / "snapshots" / f"step-{step:07d}.png") as temporary:
             Image.fromarray(strip).save(temporary)
         return {"val_mAP": values["mAP"], "val_FID": values["FID"]}
@@ -86,7 +86,7 @@ def validation_callback(
 def evaluate_rdg(
     generator: Generator,
     store: Store,
-    speech: Tensor,
+    speech_embeddings: Tensor,
     networks: FeatureNetworks,
     settings: Settings,
     split: str = "test",
@@ -95,7 +95,7 @@ def evaluate_rdg(
     """One image for every caption of every image of `split`, against that split's real images.
 
     Args:
-        speech: embeddings of all captions as the generator was trained on them, [M, speech_size].
+        speech_embeddings: embeddings of all captions as the generator was trained on them, [M, speech_size].
         networks: what scores the images. Only features are kept of the images, batch by batch.
         kid: False leaves KID out.
     Returns: rows {metric, value, n, split}: mAP (percent), FID, KID, IS, IS_std, and what `attribute_rows` gives.
@@ -106,7 +106,7 @@ def evaluate_rdg(
     released = split == "test" and networks.retrieval is not networks.fid
     device = next(networks.retrieval.parameters()).device
     features, darker = [], []
-    for pixels in generate(generator, speech[caption_ids], settings.seed, settings.eval_batch):
+    for pixels in generate(generator, speech_embeddings[caption_ids], settings.seed, settings.eval_batch):
         images = centre_crop(pixels, settings.data_image_size).to(device)  # (b, 3, s, s) in [-1, 1]
         features.append(networks.features(images))
         if released:

@@ -13,12 +13,12 @@ from s2igan.sen import SEN
 from s2igan.training.sen import retrieval_map
 
 
-def evaluate_sen(net: SEN, store: Store, features: Tensor, speech: Tensor) -> list[dict[str, Any]]:
+def evaluate_sen(net: SEN, store: Store, features: Tensor, speech_embeddings: Tensor) -> list[dict[str, Any]]:
     """Retrieval of the real images of the unseen test classes, in percent.
 
     Args:
         features: the backbone's features of all images, [N, feature_size].
-        speech: embeddings of all captions, [M, D].
+        speech_embeddings: embeddings of all captions, [M, D].
     Returns: rows {metric, value, n, split}: `mAP`, where every caption is a query (ours); `mAP released`, where the
         first caption of each class is (released code); `mAP chance`, as `mAP` with shuffled labels; `mAP val`, as `mAP`
         on the validation classes, where there are any.
@@ -28,7 +28,12 @@ def evaluate_sen(net: SEN, store: Store, features: Tensor, speech: Tensor) -> li
         image_ids, caption_ids = store.image_ids_of(split), store.caption_ids_of(split)
         with torch.no_grad():
             v = net.image_encoder.project(features[image_ids])
-        return speech[caption_ids], store.image_class[store.caption_image[caption_ids]], v, store.image_class[image_ids]
+        return (
+            speech_embeddings[caption_ids],
+            store.image_class[store.caption_image[caption_ids]],
+            v,
+            store.image_class[image_ids],
+        )
 
     a, labels, v, image_labels = in_split("test")
     first = np.sort(np.unique(labels, return_index=True)[1])

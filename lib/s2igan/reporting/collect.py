@@ -48,7 +48,7 @@ def in_order(systems: pd.Series) -> pd.Series:
 def studied(settings: Settings, root: Path) -> dict[str, Settings]:
     """The settings of each data set of a study that has finished runs, {data set: settings}: of those named, or of all.
 
-    They are those of the data run.
+    They are those of the data run, under this study's name: its runs may have been made under another.
 
     Raises: BadInput where there is no run, or none of a data set that is named.
     """
@@ -59,7 +59,7 @@ def studied(settings: Settings, root: Path) -> dict[str, Settings]:
         for path in sorted((study / name).glob("data-store-seed*/params.yaml")):
             wanted = not settings.analysis_runs or path.parent.name in settings.analysis_runs
             if wanted and (path.parent / "metrics.json").is_file():
-                found[name] = resolve(yaml.safe_load(path.read_text()))
+                found[name] = resolve({**yaml.safe_load(path.read_text()), "study": settings.study})
     if lacking := [name for name in settings.analysis_datasets if name not in found] or ([] if found else ["*"]):
         raise BadInput(f"there is no finished run in {study / lacking[0]}: `make study` makes them")
     return found
