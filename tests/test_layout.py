@@ -16,9 +16,8 @@ PACKAGE = ROOT / "lib/s2igan"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 OTHER_CODE = [ROOT / "Snakefile", ROOT / "Makefile"]
-OTHER_CODE += sorted(
-    path for name in ("benchmarks", "notebooks/solutions", "site") for path in (ROOT / name).rglob("*.py")
-)
+OTHER_CODE += sorted(path for part in ("benchmarks", "notebooks/solutions") for path in (ROOT / part).glob("*.py"))
+OTHER_CODE += sorted(path for path in (ROOT / "site").rglob("*.py") if "_build" not in path.parts)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "site").glob("*.md"))]
 PAGES += [
     ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG", "benchmarks/README", "data/README", "results/README")
