@@ -85,7 +85,11 @@ def test_sources_are_for_readers(path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
     assert sum("parameters" in cell.metadata.get("tags", []) for cell in code) == 1
-    assert notebook.cells[0].cell_type == "markdown" and "**Question.**" in notebook.cells[0].source
+    first = notebook.cells[0]
+    assert first.cell_type == "markdown"
+    assert all(f"**{word}.**" in first.source for word in ("Question", "Prerequisites", "Minutes"))
+    headings = [cell.source.split("\n")[0] for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert "## Answer" in headings
     assert all(len(cell.source.splitlines()) <= 25 for cell in code)
     assert max(len(line) for cell in notebook.cells for line in cell.source.splitlines()) <= 79  # what the site shows
 
