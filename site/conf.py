@@ -43,7 +43,9 @@ html_theme = "sphinx_book_theme"
 html_theme_options = {
     "home_page_in_toc": True, "use_download_button": False, "use_fullscreen_button": False, "show_toc_level": 2,
     "search_bar_text": "Search the study", "navbar_persistent": [], "footer_content_items": [],
-    "primary_sidebar_end": [], "repository_url": REPOSITORY, "use_repository_button": bool(REPOSITORY),
+    "primary_sidebar_end": [], "repository_url": REPOSITORY,
+    "repository_provider": next((name for name in ("gitlab", "bitbucket") if name in REPOSITORY), "github"), "use_repository_button": bool(REPOSITORY),
+    "repository_branch": "main",
     "path_to_docs": "notebooks", "launch_buttons": LAUNCH if REPOSITORY else {},
 }  # fmt: skip
 copybutton_exclude = ".linenos, .gp, .go"
