@@ -41,13 +41,21 @@ toc_object_entries = False
 
 html_theme = "sphinx_book_theme"
 html_theme_options = {
-    "home_page_in_toc": True, "use_download_button": False, "use_fullscreen_button": False, "show_toc_level": 2,
-    "search_bar_text": "Search the study", "navbar_persistent": [], "footer_content_items": [],
-    "primary_sidebar_end": [], "repository_url": REPOSITORY,
-    "repository_provider": next((name for name in ("gitlab", "bitbucket") if name in REPOSITORY), "github"), "use_repository_button": bool(REPOSITORY),
+    "home_page_in_toc": True,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "show_toc_level": 2,
+    "search_bar_text": "Search the study",
+    "navbar_persistent": [],
+    "footer_content_items": [],
+    "primary_sidebar_end": [],
+    "repository_url": REPOSITORY,
+    "repository_provider": next((name for name in ("gitlab", "bitbucket") if name in REPOSITORY), "github"),
+    "use_repository_button": bool(REPOSITORY),
     "repository_branch": "main",
-    "path_to_docs": "notebooks", "launch_buttons": LAUNCH if REPOSITORY else {},
-}  # fmt: skip
+    "path_to_docs": "notebooks",
+    "launch_buttons": LAUNCH if REPOSITORY else {},
+}
 copybutton_exclude = ".linenos, .gp, .go"
 copybutton_selector = "div.cell_input div.highlight pre, div.highlight-default pre, div.highlight-none pre"
 html_context = {"default_mode": "auto"}
