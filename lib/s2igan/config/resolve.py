@@ -157,6 +157,8 @@ def from_notebook(namespace: dict[str, Any], systems: Iterable[str] = ()) -> Set
     }  # fmt: skip
     if isinstance(namespace.get("settings"), Settings):  # the cell runs again, after later cells
         given = {name: value for name, value in given.items() if name in Settings.model_fields}
+    elif hidden := [name for name in Settings.model_fields if not isinstance(namespace.get(name), plain)]:
+        raise BadInput(f"parameter {hidden[0]!r} is hidden by an import of the same name: import it by another name")
     settings = resolve(given)
     if systems and settings.system not in systems:
         known = ", ".join(systems)
