@@ -174,4 +174,5 @@ def test_the_settings_cell_can_be_run_again_after_later_cells():
 def test_an_import_cannot_hide_a_parameter():
     assert config.from_notebook({"processes": 2}).processes == 2
     with pytest.raises(BadInput, match="'processes' is hidden by an import"):
-        config.from_notebook({"processes": pytest})  # a module, as `from s2igan.training import processes` would leave it
+        # A module, as `from s2igan.training import processes` would leave it.
+        config.from_notebook({"processes": pytest})

@@ -120,8 +120,9 @@ def _failure(remote: Remote, url: str, part: Path, progress: Callable[[str], Non
 
 
 def _stream(url: str, part: Path, name: str, progress: Callable[[str], None]) -> None:
-    """Appends what `part` lacks of `url`, with a line of progress every 10 seconds."""
+    """Appends what `part` lacks of `url`, with a bar on a terminal, elsewhere a line of progress every 10 seconds."""
     import requests
+    from tqdm import tqdm
 
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -136,11 +137,13 @@ def _stream(url: str, part: Path, name: str, progress: Callable[[str], None]) ->
         total = have + int(response.headers.get("Content-Length", 0))
         started = last = time.monotonic()
         begun_at = have
-        with open(part, "ab" if have else "wb") as file:
+        bar = tqdm(total=total or None, initial=have, unit="B", unit_scale=True, desc=name, disable=None)
+        with bar, open(part, "ab" if have else "wb") as file:
             for block in response.iter_content(1 << 16):
                 file.write(block)
+                bar.update(len(block))
                 have += len(block)
-                if (now := time.monotonic()) - last > 10:
+                if bar.disable and (now := time.monotonic()) - last > 10:
                     last = now
                     progress(_line_of_progress(name, have, total, (have - begun_at) / (now - started)))
     if total and have < total:
