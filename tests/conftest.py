@@ -64,3 +64,9 @@ def project(finished, monkeypatch):
 def pipeline(finished):
     """The packed networks of the same."""
     return load(finished / "results/reference/weights/mini-flowers")
+
+
+def pytest_collection_modifyitems(items):
+    """The slowest files come first, so that two processes end at about the same time."""
+    slow = ("test_workflow.py", "test_notebooks.py", "test_kill.py", "test_solutions.py")
+    items.sort(key=lambda item: slow.index(item.path.name) if item.path.name in slow else len(slow))
