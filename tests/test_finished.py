@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from s2igan import BadInput
 from s2igan.config import resolve, run_dir, store_dir
 from s2igan.data.store import open_store
-from s2igan.evaluation.finished import open_run, rdg_inputs, sen_inputs
+from s2igan.evaluation.finished import open_run, rdg_inputs
+from s2igan.evaluation.inputs import sen_inputs
 from s2igan.training.embeddings import embed_captions, standardised
 from s2igan.training.rdg_networks import make_generator
 from s2igan.training.records import write_metrics

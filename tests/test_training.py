@@ -15,7 +15,7 @@ from s2igan import BadInput, losses, sen
 from s2igan.config import RDG_SYSTEMS, slug
 from s2igan.data.batches import pad_mels, random_crops
 from s2igan.data.store import training_targets
-from s2igan.evaluation.finished import load_sen
+from s2igan.evaluation.inputs import load_sen
 from s2igan.training import rdg as rdg_training
 from s2igan.training.batches import caption_batch
 from s2igan.training.embeddings import embed_captions

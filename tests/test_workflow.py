@@ -262,22 +262,29 @@ def test_a_killed_study_leaves_no_process_and_no_lock(project):
     assert call(project, "RDG_STEPS=61").returncode == 0
 
 
-@pytest.mark.parametrize(("module", "notebook"), [("rdg", "03_rdg"), ("losses", "02_sen"), ("metrics", "01_data")])
-def test_an_edit_of_a_module_changes_the_digest_of_what_uses_it(module, notebook, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "reruns"),
+    [
+        ("metrics", {"01_data", "02_sen", "03_rdg"}),
+        ("losses", {"02_sen", "03_rdg"}),
+        ("sen", {"02_sen", "03_rdg"}),
+        ("training/sen", {"02_sen", "03_rdg"}),
+        ("rdg", {"03_rdg"}),
+        ("training/rdg", {"03_rdg"}),
+        ("reporting/plots", set()),
+    ],
+)
+def test_an_edit_of_a_module_changes_the_digest_of_the_stages_that_use_it(module, reruns, monkeypatch):
     def digests():
-        return [source_digest(notebook=ROOT / f"notebooks/{name}.ipynb") for name in (notebook, "07_cost")] + [
-            source_digest(["s2igan.losses"])
-        ]
+        names = ("01_data", "02_sen", "03_rdg")
+        reporting = ("s2igan.reporting",)  # as in the Snakefile
+        return {name: source_digest(notebook=ROOT / f"notebooks/{name}.ipynb", without=reporting) for name in names}
 
-    before, parsed, file = digests(), source_code._parsed, source_code._file_of(f"s2igan.{module}")
-    monkeypatch.setattr(
-        source_code,
-        "_parsed",
-        lambda path: ast.parse(path.read_text() + "\nedited = 1") if path == file else parsed(path),
-    )
+    before, parsed, file = digests(), source_code._parsed, ROOT / f"lib/s2igan/{module}.py"
+    edited = ast.parse(file.read_text() + "\nedited = 1")
+    monkeypatch.setattr(source_code, "_parsed", lambda path: edited if path == file else parsed(path))
     after = digests()
-    assert before[0] != after[0]
-    assert (before[2] != after[2]) == (module == "losses")  # `losses` uses nothing of ours but itself
+    assert {name for name in before if before[name] != after[name]} == reruns
 
 
 def test_a_cluster_gets_a_job_a_run_with_its_gpus(project):

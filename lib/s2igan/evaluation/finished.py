@@ -23,6 +23,7 @@ from s2igan.data.batches import pad_mels
 from s2igan.data.files import file_sha256
 from s2igan.data.store import Store, open_store
 from s2igan.evaluation.feature_networks import load_network
+from s2igan.evaluation.inputs import load_sen, sen_inputs
 from s2igan.rdg import Generator
 from s2igan.sen import SEN, TextEncoder, characters
 from s2igan.training.checkpoints import fingerprint
@@ -137,30 +138,6 @@ def open_run(folder: str | Path) -> FinishedRun:
     settings = resolve(yaml.safe_load(path.read_text()))
     of_run = {} if record["stage"] in ("data", "classifier") else {"system": record["system"], "seed": record["seed"]}
     return FinishedRun(folder, settings.model_copy(update=of_run))
-
-
-def load_sen(settings: Settings, store: Store, backbone: nn.Module, path: str | Path) -> SEN:
-    """A trained SEN in eval mode from its run's weights.safetensors.
-
-    Raises: BadInput when the file is missing or from other settings.
-    """
-    if not Path(path).is_file():
-        raise BadInput(f"{path} does not exist: run 02_sen (or 02_text_encoder) with this system and seed first")
-    net = fresh_sen(settings, store, backbone)
-    net.load_state_without_backbone(load_file(path), str(path))
-    return net.eval()
-
-
-def sen_inputs(settings: Settings, root: str | Path) -> tuple[Store, nn.Module, Tensor, str]:
-    """What `train_sen` learns from, as 01_data left it.
-
-    Returns: the store; the frozen backbone; its features of all images, [N, feature_size]; the fingerprint of it all.
-    Raises: BadInput when 01_data has not run.
-    """
-    run = FinishedRun(run_dir(settings, "data", root=root), settings)
-    store, backbone = run.store, run.network("backbone")
-    features = run.tensors("features")["backbone"]
-    return store, backbone, features, fingerprint(store.fingerprint, file_sha256(run.folder / "backbone.safetensors"))
 
 
 def rdg_inputs(settings: Settings, root: str | Path) -> tuple[Store, SEN, Tensor | None, str]:

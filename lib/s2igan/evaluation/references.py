@@ -9,7 +9,7 @@ import numpy as np
 from s2igan.config import Settings
 from s2igan.data.store import Store
 from s2igan.evaluation.evaluator import FeatureNetworks, probabilities, unseen_classes
-from s2igan.evaluation.images import image_scores
+from s2igan.evaluation.scores import image_scores
 from s2igan.metrics import frechet_distance, kernel_distance, mean_average_precision
 
 

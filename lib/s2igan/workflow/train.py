@@ -10,8 +10,9 @@ from typing import Any
 
 from s2igan import config
 from s2igan.evaluation.evaluator import load_feature_networks
-from s2igan.evaluation.finished import rdg_inputs, sen_inputs
+from s2igan.evaluation.finished import rdg_inputs
 from s2igan.evaluation.images import validation_callback
+from s2igan.evaluation.inputs import sen_inputs
 from s2igan.training import processes
 from s2igan.training.devices import pick_device, set_threads
 from s2igan.training.rdg import train_rdg
