@@ -200,6 +200,14 @@ def flowers():
     return {"102flowers.tgz": archive(images), "cvpr2016_flowers.tar.gz": archive(captions), **tables}
 
 
+def test_a_python_without_the_data_filter_unpacks_nothing(tmp_path, monkeypatch):
+    (tmp_path / "set.tgz").write_bytes(archive({"set/a.txt": b"a"}))
+    monkeypatch.delattr(tarfile, "data_filter")
+    with pytest.raises(BadInput, match=r"cannot unpack .*set.tgz safely: use 3.11.4 or newer"):
+        download.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
+    assert [path.name for path in tmp_path.iterdir()] == ["set.tgz"]
+
+
 def test_oxford_is_downloaded_unpacked_and_read(server, tmp_path, monkeypatch):
     files = flowers()
     server.files = {f"/{name}": content for name, content in files.items()}

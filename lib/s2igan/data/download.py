@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import platform
 import shutil
 import tarfile
 import time
@@ -160,9 +161,14 @@ def unpack(archive: Path, folder: Path, makes: str, keep: tuple[str, ...]) -> No
 
     Of the files those that end in one of `keep`.
 
-    Raises BadInput for a path that leaves the folder, a link or a device, a damaged archive, one without `makes`, a
-        full disk.
+    Raises BadInput for a Python without tarfile's data filter, a path that leaves the folder, a link or a device, a
+        damaged archive, one without `makes`, a full disk.
     """
+    if not hasattr(tarfile, "data_filter"):  # as Python 3.11.2 of Debian 12
+        version = platform.python_version()
+        raise BadInput(
+            f"Python {version} cannot unpack {archive} safely: use 3.11.4 or newer, or unpack it yourself"
+        )
     building = folder / f"{makes}.unpacking"
     shutil.rmtree(building, ignore_errors=True)
     try:
