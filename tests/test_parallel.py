@@ -61,7 +61,7 @@ def test_two_processes_train_as_one_where_batchnorm_is_frozen(drawn, stage, syst
 
 
 def test_one_process_is_alone(tmp_path):
-    assert (processes.world(), processes.rank(), processes.local_shard(7)) == (1, 0, slice(0, None, 1))
+    assert (processes.world(), processes.rank(), processes.local_shard()) == (1, 0, slice(0, None, 1))
     x = torch.ones(2)
     processes.all_reduce_mean([x])
     assert torch.equal(x, torch.ones(2)) and processes.gather(x) is x
@@ -71,7 +71,7 @@ def test_one_process_is_alone(tmp_path):
 def test_rows_of_several_processes(monkeypatch):
     monkeypatch.setattr(processes, "world", lambda: 3)
     monkeypatch.setattr(processes, "rank", lambda: 1)
-    assert list(range(9))[processes.local_shard(9)] == [1, 4, 7]
+    assert list(range(9))[processes.local_shard()] == [1, 4, 7]
     for count in (3, 6, 8):  # 8 rows among 3 or 6 processes, or one row each, which BatchNorm cannot do with
         with pytest.raises(BadInput, match=r"'processes' is .: rdg_batch, 8, cannot be split evenly"):
             resolve({"processes": count, "sen_batch": 48, "rdg_batch": 8})

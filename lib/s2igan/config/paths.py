@@ -13,13 +13,13 @@ def slug(system: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", system.lower().replace("w/o", "wo").replace("l_d", "ld")).strip("-")
 
 
-def run_dir(settings: Settings, stage: str, system: str = "", seed: int | None = None, root: str | Path = ".") -> Path:
+def run_dir(settings: Settings, stage: str, system: str = "", root: str | Path = ".") -> Path:
     """The folder of a run, `results/<study>/<dataset>/<stage>-<system>-seed<k>`.
 
     The data stage is `data-store-seed<k>`, the analysis `analysis`; tables over all data sets are in
     `results/<study>/tables`, and what a study costs is in `results/<study>/cost`.
 
-    Args: system, seed: by default from the settings.
+    Args: system: by default from the settings.
     """
     base = Path(root) / "results" / settings.study / settings.dataset
     if stage == "data":
@@ -30,7 +30,7 @@ def run_dir(settings: Settings, stage: str, system: str = "", seed: int | None =
         return base / "analysis"
     if stage in ("tables", "cost"):
         return base.parent / stage
-    return base / f"{stage}-{slug(system or settings.system)}-seed{settings.seed if seed is None else seed}"
+    return base / f"{stage}-{slug(system or settings.system)}-seed{settings.seed}"
 
 
 def store_dir(settings: Settings, root: str | Path = ".") -> Path:

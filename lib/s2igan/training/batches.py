@@ -83,7 +83,7 @@ def sen_batches(
         crop_features: backbone features of fixed crops of them, [N, sen_crops, feature_size]. None: pixels of a new
             random crop.
     """
-    shard = processes.local_shard(settings.sen_batch)
+    shard = processes.local_shard()
     per_epoch = len(image_ids) // settings.sen_batch
     targets = training_targets(store)
 
@@ -121,7 +121,7 @@ def rdg_batches(
         encoder: what takes the captions where it learns in RDG's training, else None.
         pin: whether the pixels go to pinned memory, from which a copy to a GPU does not wait.
     """
-    shard = processes.local_shard(settings.rdg_batch)
+    shard = processes.local_shard()
     per_epoch = len(image_ids) // settings.rdg_batch
     class_of = store.image_class[image_ids]
     ids_by_class = {k: image_ids[class_of == k] for k in np.unique(class_of)}

@@ -50,8 +50,8 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def local_shard(batch: int) -> slice:
-    """This process's rows of a global batch, which divides evenly (`config.resolve`)."""
+def local_shard() -> slice:
+    """This process's rows of a global batch, whose size the number of processes divides (`config.resolve`)."""
     return slice(rank(), None, world())
 
 

@@ -120,7 +120,7 @@ class RDGTraining:
     def noise(self, size: int, dtype: torch.dtype | None = None) -> Tensor:
         """Normal noise for this process's rows of the batch, [b, size]."""
         batch = self.settings.rdg_batch
-        return torch.randn(batch, size, device=self.device, dtype=dtype)[processes.local_shard(batch)]
+        return torch.randn(batch, size, device=self.device, dtype=dtype)[processes.local_shard()]
 
     def step(self, step: int, batch: RDGBatch) -> dict[str, Tensor]:
         """One step of all networks, then of the moving averages. Returns the losses by name, detached."""
