@@ -14,14 +14,13 @@ from s2igan.config import SYNTHETIC
 from s2igan.data.audio import SAMPLE_RATE, read_audio
 from s2igan.data.files import replacing
 from s2igan.data.synthetic.sets import SETS
-from s2igan.demo.out_of_distribution import OutOfDistribution
 from s2igan.demo.pipeline import Pipeline, SpeechInput
 from s2igan.reporting import plots
 
 GAP = 2  # white pixels between images: eight images of 96 pixels fit a page of 784
 
 
-def describe_score(speech_input: SpeechInput, detector: OutOfDistribution) -> str:
+def describe_score(speech_input: SpeechInput) -> str:
     """The out-of-distribution score of a sentence and its place among the held-out captions."""
     place = "out of" if speech_input.is_out_of_distribution else "in"
     score, percentile = f"{speech_input.score:.2f}", f"{speech_input.percentile:.0f}"
@@ -66,7 +65,7 @@ def speak_to_file(
     speech_input = pipeline.encode(read_audio(audio), audio) if audio else pipeline.encode_text(text, voice)
     source = "" if audio else f" ({voice or pipeline.settings.data_voices[0]})"
     print(f'speech input: {len(speech_input.waveform) / SAMPLE_RATE:.1f} s, "{speech_input.name}"{source}')
-    print(describe_score(speech_input, pipeline.detector))
+    print(describe_score(speech_input))
     if words := advice(speech_input, pipeline.settings.dataset):
         print(words)
     started = time.perf_counter()

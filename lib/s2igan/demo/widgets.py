@@ -122,7 +122,7 @@ class Panel(ipywidgets.VBox):
             except BadInput as error:
                 print(error)
                 return
-            print(describe_score(speech_input, self.pipeline.detector))
+            print(describe_score(speech_input))
             if words := advice(speech_input, self.pipeline.settings.dataset):
                 print(words)
             display(Audio(speech_input.waveform.numpy(), rate=SAMPLE_RATE))

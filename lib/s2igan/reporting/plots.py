@@ -217,16 +217,16 @@ def small_multiples(
     return figure
 
 
-def scatter(panels: dict[str, tuple[np.ndarray, Sequence[str]]], title: str = "", axes_name: str = "t-SNE") -> Figure:
+def scatter(panels: dict[str, tuple[np.ndarray, Sequence[str]]], title: str = "") -> Figure:
     """Points [N, 2] coloured and marked by label, side by side: {heading: (points, labels)}.
 
-    The axes of t-SNE have no unit, so they have no ticks; `axes_name` names them.
+    The axes of t-SNE have no unit, so they have no ticks.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 4), squeeze=False)
     for axis, (heading, (points, labels)) in zip(axes[0], panels.items(), strict=True):
         last, groups = axis is axes[0][-1], list(labels)
         sns.scatterplot(x=points[:, 0], y=points[:, 1], hue=groups, style=groups, ax=axis, s=28, legend=last)
-        axis.set(xticks=[], yticks=[], title=heading, xlabel=f"{axes_name} 1", ylabel=f"{axes_name} 2")
+        axis.set(xticks=[], yticks=[], title=heading, xlabel="t-SNE 1", ylabel="t-SNE 2")
     if axes[0][-1].get_legend():
         sns.move_legend(axes[0][-1], "upper left", bbox_to_anchor=(1, 1), fontsize=7, title=None)
     figure.suptitle(title)
