@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 
-def sen_system(*, distinctive: bool = True, text: bool = False, paper: bool = True) -> dict[str, Any]:
+def sen_system(*, distinctive: bool = True, text: bool = False) -> dict[str, Any]:
     """One way to turn a caption into a vector.
 
     Args:
         distinctive: trained with the distinctive loss L_d.
         text: a char-CNN-RNN reads the written caption; otherwise a speech encoder takes the spoken one.
     """
-    return dict(distinctive=distinctive, text=text, paper=paper)
+    return dict(distinctive=distinctive, text=text)
 
 
 def rdg_system(
