@@ -68,5 +68,5 @@ def pipeline(finished):
 
 def pytest_collection_modifyitems(items):
     """The slowest files come first, so that two processes end at about the same time."""
-    slow = ("test_workflow.py", "test_notebooks.py", "test_kill.py", "test_solutions.py")
+    slow = ("test_notebooks.py", "test_workflow.py", "test_kill.py", "test_solutions.py", "test_parallel.py")
     items.sort(key=lambda item: slow.index(item.path.name) if item.path.name in slow else len(slow))

@@ -79,7 +79,7 @@ def test_checkpoints(tmp_path, capsys):
     assert load_checkpoint(tmp_path, mark) is None
 
 
-def test_seeds_and_devices():
+def test_seeds_and_devices(monkeypatch):
     drawn = [
         (seed_everything(*parts), torch.rand(1).item()) for parts in [(1, "sen"), (1, "rdg"), (1, "sen"), (2, "sen")]
     ]
@@ -90,6 +90,8 @@ def test_seeds_and_devices():
     assert use_bf16(config.resolve({"precision": "bf16"}), cpu)
     assert not use_bf16(config.resolve({"precision": "fp32"}), cpu)
     assert isinstance(use_bf16(config.resolve({}), cpu), bool)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")  # a processor that emulates bf16
+    assert not use_bf16(config.resolve({}), cpu)
 
 
 def test_project_root(tmp_path):

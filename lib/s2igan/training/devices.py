@@ -45,5 +45,7 @@ def use_bf16(settings: Settings, device: torch.device) -> bool:
         return settings.precision == "bf16"
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):  # or ATEN_CPU_CAPABILITY holds torch to less
+        return False
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
