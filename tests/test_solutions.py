@@ -47,10 +47,9 @@ def test_every_notebook_with_exercises_has_its_solutions():
     for path in notebooks:
         asked = path.read_text().split("## Exercises")[1]
         for number in range(1, asked.count("**") // 2 + 1):
-            assert (
-                f"\n    {number}. " in (SOLUTIONS / f"{path.stem}.py").read_text()
-                or f'"""{number}. ' in (SOLUTIONS / f"{path.stem}.py").read_text()
-            ), f"{path.stem}: exercise {number}"
+            assert f"\n    {number}. " in (SOLUTIONS / f"{path.stem}.py").read_text() or f'"""{number}. ' in (
+                SOLUTIONS / f"{path.stem}.py"
+            ).read_text(), f"{path.stem}: exercise {number}"
 
 
 def test_data(store):

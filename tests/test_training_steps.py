@@ -163,14 +163,10 @@ def test_the_loop_logs_means_validates_and_saves_when_it_is_due(tmp_path):
 
     run(0)
     assert [line for line in lines if "score" not in line[1]] == [
-        (2, {"loss": 0.5}),
-        (3, {"loss": 2.0}),
-        (4, {"loss": 3.0}),
-        (6, {"loss": 5.0}),
+        (2, {"loss": 0.5}), (3, {"loss": 2.0}), (4, {"loss": 3.0}), (6, {"loss": 5.0}),
     ]
     assert [line for line in lines if "score" in line[1]] == [
-        (5, {"loss": 4.0, "score": 50.0}),
-        (7, {"loss": 6.0, "score": 70.0}),
+        (5, {"loss": 4.0, "score": 50.0}), (7, {"loss": 6.0, "score": 70.0}),
     ]
     assert [path.name for path in sorted(checkpoints.folder.iterdir())] == ["step-00000006.pt", "step-00000007.pt"]
     (checkpoints.folder / "step-00000007.pt").unlink()
@@ -182,9 +178,5 @@ def test_the_loop_logs_means_validates_and_saves_when_it_is_due(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_a_training_without_checkpoints_too():
     with pytest.raises(RuntimeError, match=r"not finite before step 2 .*lower learning rate"):
-        train(
-            Schedule(3, 1),
-            lambda step: step,
-            lambda step, _: {"loss": torch.tensor([1.0, float("nan")][step])},
-            lambda done, **values: None,
-        )
+        train(Schedule(3, 1), lambda step: step, lambda step, _: {"loss": torch.tensor([1.0, float("nan")][step])},
+              lambda done, **values: None)

@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def matching_loss(images: Tensor, speech: Tensor, labels: Tensor, scale: float = 10.0) -> Tensor:
+def matching_loss(
+    images: Tensor, speech: Tensor, labels: Tensor, scale: float = 10.0
+) -> Tensor:
     """Matching loss of SEN (paper, section 2.1): in the batch, each image finds its description, and the reverse.
 
     S_ij = scale * cos(v_i, a_j);
@@ -38,7 +40,9 @@ def matching_loss(images: Tensor, speech: Tensor, labels: Tensor, scale: float =
     return rows + columns
 
 
-def distinctive_loss(classifier: nn.Module, images: Tensor, speech: Tensor, labels: Tensor) -> Tensor:
+def distinctive_loss(
+    classifier: nn.Module, images: Tensor, speech: Tensor, labels: Tensor
+) -> Tensor:
     """Distinctive loss L_d of SEN (paper, section 2.1): one classifier for both modalities, so that they share a space.
 
     loss = -log softmax(W v_i)_label + -log softmax(W a_i)_label, each a mean over the batch.
@@ -95,7 +99,9 @@ class Adversarial(NamedTuple):
 
 # A system names its loss by the key `loss` (config.systems). A row here adds one.
 ADVERSARIAL = {
-    "non-saturating": Adversarial(non_saturating_discriminator, non_saturating_generator),
+    "non-saturating": Adversarial(
+        non_saturating_discriminator, non_saturating_generator
+    ),
     "hinge": Adversarial(hinge_discriminator, hinge_generator),
 }
 

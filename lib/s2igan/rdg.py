@@ -312,7 +312,9 @@ class Discriminator(nn.Module):
 class RelationSupervisor(nn.Module):
     """RS (paper, section 2.2): which relation two images have, from their frozen embeddings; 0.263 M parameters."""
 
-    def __init__(self, embedding_size: int = 1024, hidden_size: int = 128) -> None:
+    def __init__(
+        self, embedding_size: int = 1024, hidden_size: int = 128
+    ) -> None:
         super().__init__()
         # Four outputs as in the released code; of them undesired 0,
         # positive 1 and negative 2 occur.

@@ -177,7 +177,9 @@ class TextEncoder(nn.Module):
 class ImageEncoder(nn.Module):
     """IED: a frozen backbone, one linear layer, L2 (paper, section 2.1)."""
 
-    def __init__(self, backbone: nn.Module, embedding_size: int = 1024) -> None:
+    def __init__(
+        self, backbone: nn.Module, embedding_size: int = 1024
+    ) -> None:
         """`backbone`: images [B, 3, s, s] in [-1, 1] -> features [B, feature_size]; stays frozen and in eval mode."""
         super().__init__()
         self.backbone = backbone.eval().requires_grad_(False)
@@ -197,7 +199,9 @@ class ImageEncoder(nn.Module):
         """Images [B, 3, s, s] in [-1, 1] -> unit vectors [B, embedding_size]."""
         return self.project(self.backbone(images))
 
-    def frozen(self, images: Tensor, backbone: nn.Module | None = None) -> Tensor:
+    def frozen(
+        self, images: Tensor, backbone: nn.Module | None = None
+    ) -> Tensor:
         """As `forward`, but gradients reach the images alone: for the relation supervisor, also while SEN learns.
 
         `backbone`: a copy of the encoder's own in another precision, to use in its place.

@@ -166,7 +166,9 @@ def unpack(archive: Path, folder: Path, makes: str, keep: tuple[str, ...]) -> No
     """
     if not hasattr(tarfile, "data_filter"):  # as Python 3.11.2 of Debian 12
         version = platform.python_version()
-        raise BadInput(f"Python {version} cannot unpack {archive} safely: use 3.11.4 or newer, or unpack it yourself")
+        raise BadInput(
+            f"Python {version} cannot unpack {archive} safely: use 3.11.4 or newer, or unpack it yourself"
+        )
     building = folder / f"{makes}.unpacking"
     shutil.rmtree(building, ignore_errors=True)
     try:

@@ -51,13 +51,7 @@ def rdg_training_step(
     # 2. D of each scale: a real and matching image -> yes, else -> no.
     condition = mu.detach()
     report = update_discriminators(
-        nets,
-        optimisers,
-        real,
-        mismatched,
-        fakes,
-        condition,
-        settings,
+        nets, optimisers, real, mismatched, fakes, condition, settings,
         autocast,
     )
 
@@ -65,13 +59,17 @@ def rdg_training_step(
     embeddings = None
     if nets.supervisor is not None:
         images = (real, same_class, mismatched, fakes[-1])
-        report["RS"], *embeddings = update_supervisor(nets, optimisers, *images, embed_image, autocast)
+        report["RS"], *embeddings = update_supervisor(
+            nets, optimisers, *images, embed_image, autocast
+        )
 
     # 4. G: pass the updated D, make a positive pair with the real image
     #    for RS, keep the condition near N(0, I).
     with frozen(nets):
         with autocast():
-            loss, of_generator = generator_objective(nets, fakes, mu, logvar, embeddings, settings)
+            loss, of_generator = generator_objective(
+                nets, fakes, mu, logvar, embeddings, settings
+            )
         # Where the speech encoder learns, it follows the same gradients.
         learning = [optimisers["generator"]]
         learning += [optimisers["SEN"]] if "SEN" in optimisers else []
@@ -99,7 +97,9 @@ def update_discriminators(
     with autocast():
         for i, discriminator in enumerate(nets.discriminators):
             images = (reals[i], others[i], fakes[i].detach())
-            of_scale[f"D{sizes[i]}"] = losses.discriminator_loss(discriminator, *images, condition, name)
+            of_scale[f"D{sizes[i]}"] = losses.discriminator_loss(
+                discriminator, *images, condition, name
+            )
     learning = [optimisers[f"discriminator{i}"] for i in range(len(sizes))]
     update(learning, sum(of_scale.values()))
     return {scale: loss.detach() for scale, loss in of_scale.items()}
@@ -126,7 +126,9 @@ def update_supervisor(
         f_real, f_same, f_other = embed_image(images).float().chunk(3)
     with autocast():
         f_fake = embed_image(fake).float()  # (B, D), as the others
-        loss = losses.relation_loss(nets.supervisor, f_real, f_same, f_other, f_fake.detach())
+        loss = losses.relation_loss(
+            nets.supervisor, f_real, f_same, f_other, f_fake.detach()
+        )
     update([optimisers["supervisor"]], loss)
     return loss.detach(), f_real, f_fake
 
