@@ -28,7 +28,7 @@ from s2igan.evaluation.feature_networks import extract
 from s2igan.training.batches import caption_batch, epoch_batches
 from s2igan.training.embeddings import embed_captions
 from s2igan.training.rdg import rdg_training_step, update_ema
-from s2igan.training.rdg_networks import Networks, build_networks, image_sizes, make_generator
+from s2igan.training.rdg_networks import Networks, build_networks, image_sizes, make_generator, make_optimisers
 from s2igan.training.sen import sen_training_step
 
 Repetition = Callable[[], dict[str, Any]]  # does the work once; returns what must be equal
@@ -93,23 +93,15 @@ def rdg_step(side: str, sizes: Sizes, device: torch.device, **more: Any) -> Repe
     encoder = sen.ImageEncoder(network, sizes.embedding).to(device)
     encoder.linear.load_state_dict(linear.state_dict())
     # As train_rdg: fused Adam, pixels that become floats where they are used, autocast a phase.
-    optimisers = {
-        name: torch.optim.Adam(
-            part.parameters(),
-            settings.rdg_lr if name == "generator" else settings.rdg_discriminator_lr,
-            settings.rdg_betas,
-            fused=True,
-        )
-        for name, part in nets.trained().items()
-    }
+    optimisers = make_optimisers(settings, nets, None)
 
     def autocast() -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
     def repetition() -> dict[str, Any]:
-        real, similar, wrong = map(to_float, pixels.to(device))
+        images = map(to_float, pixels.to(device))  # real, of the same class, mismatched
         report = rdg_training_step(
-            nets, optimisers, real, similar, wrong, embedding, noise, encoder.frozen, settings, autocast, None, eps
+            nets, optimisers, *images, embedding, noise, encoder.frozen, settings, autocast, None, eps
         )
         update_ema(nets.ema, nets.generator, settings.rdg_ema)
         return {name: loss.item() for name, loss in report.items()}

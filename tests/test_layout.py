@@ -1,4 +1,7 @@
-"""Rules of the code and its texts: sizes, one way of imports, plain words. test_notebooks and test_docs have more."""
+"""Rules of the code and its texts: sizes, one way of imports, plain words.
+
+test_notebook_sources and test_docs have more.
+"""
 
 import ast
 import json

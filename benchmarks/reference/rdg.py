@@ -220,6 +220,24 @@ def relation(logits: Tensor, answer: int) -> Tensor:
     return F.cross_entropy(logits, torch.full((len(logits),), answer, device=logits.device))
 
 
+def discriminator_loss(
+    discriminator: nn.Module, real: Tensor, mismatched: Tensor, fake: Tensor, condition: Tensor
+) -> Tensor:
+    """The conditional and the unconditional loss of one discriminator, from three forwards."""
+    (real_c, real_u), (mismatched_c, mismatched_u), (fake_c, fake_u) = (
+        discriminator(images, condition) for images in (real, mismatched, fake)
+    )
+    conditional = bce(real_c, 1) + bce(mismatched_c, 0) + bce(fake_c, 0)
+    return conditional + bce(real_u, 1) + bce(mismatched_u, 1) + bce(fake_u, 0)
+
+
+def update(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step down the gradient of `loss`."""
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+
+
 def training_step(
     nets: Networks,
     optimisers: dict[str, torch.optim.Optimizer],
@@ -234,36 +252,22 @@ def training_step(
     relation_weight: float = 1.0,
     decay: float = 0.999,
 ) -> dict[str, Tensor]:
-    """One step in the released order and at its cost; arguments and returned losses as of
-    `training.rdg.rdg_training_step`.
+    """One step in the released order and at its cost; arguments and losses as of `training.rdg_step.rdg_training_step`.
 
     Args: embed_image: the frozen image encoder, one batch of images of any size -> unit vectors [B, D].
     """
     # 1. One forward of G.
     fakes, mu, logvar = nets.generator(noise, speech, eps)
     sizes = [fake.shape[-1] for fake in fakes]
-    reals, same_classes, mismatches = (
-        [resized(images, size) for size in sizes] for images in (real, same_class, mismatched)
-    )
+    three = ([resized(images, size) for size in sizes] for images in (real, same_class, mismatched))
+    reals, same_classes, mismatches = three
     report = {}
 
     # 2. D of each scale: three forwards, one loss, one update.
     c = mu.detach()
     for i, discriminator in enumerate(nets.discriminators):
-        (real_c, real_u), (mismatched_c, mismatched_u), (fake_c, fake_u) = (
-            discriminator(images, c) for images in (reals[i], mismatches[i], fakes[i].detach())
-        )
-        loss = (
-            bce(real_c, 1)
-            + bce(mismatched_c, 0)
-            + bce(fake_c, 0)
-            + bce(real_u, 1)
-            + bce(mismatched_u, 1)
-            + bce(fake_u, 0)
-        )
-        optimisers[f"discriminator{i}"].zero_grad()
-        loss.backward()
-        optimisers[f"discriminator{i}"].step()
+        loss = discriminator_loss(discriminator, reals[i], mismatches[i], fakes[i].detach(), c)
+        update(optimisers[f"discriminator{i}"], loss)
         report[f"D{sizes[i]}"] = loss.detach()
 
     # 3. RS. The image encoder sees real, same-class and mismatched images at every scale; the largest ones are used.
@@ -277,9 +281,7 @@ def training_step(
         (f_mismatched, losses.NEGATIVE),
     )
     loss = sum(relation(nets.supervisor(f_real, other), answer) for other, answer in pairs)
-    optimisers["supervisor"].zero_grad()
-    loss.backward()
-    optimisers["supervisor"].step()
+    update(optimisers["supervisor"], loss)
     report["RS"] = loss.detach()
 
     # 4. G. Gradients of D and RS are computed too, and dropped at their next zero_grad.
@@ -290,9 +292,7 @@ def training_step(
     of_relation = relation(nets.supervisor(f_real, f_fake), losses.POSITIVE)
     kl = -0.5 * torch.mean(1 + logvar - mu.pow(2) - logvar.exp())
     loss = adversarial + kl_weight * kl + relation_weight * of_relation
-    optimisers["generator"].zero_grad()
-    loss.backward()
-    optimisers["generator"].step()
+    update(optimisers["generator"], loss)
 
     # 5. Moving average of G.
     for mean, now in zip(nets.ema.parameters(), nets.generator.parameters(), strict=True):

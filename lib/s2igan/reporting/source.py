@@ -13,7 +13,7 @@ from IPython.display import Markdown
 def show(*things: Callable) -> Markdown:
     """The code of functions, methods or classes for a notebook to display, each under its full name.
 
-    A page shows 79 columns: functions that notebooks show keep to that (tests/test_notebooks.py).
+    A page shows 79 columns: functions that notebooks show keep to that (tests/test_notebook_sources.py).
     """
     blocks = (f"`{thing.__module__}.{thing.__qualname__}`\n\n```python\n{code_of(thing)}\n```" for thing in things)
     return Markdown("\n\n".join(blocks))
