@@ -14,7 +14,7 @@ import torch
 from inputs import Sizes
 from rows import ROWS
 
-from s2igan.data.files import replacing, write_json
+from s2igan.files import replacing, write_json
 from s2igan.training.records import commit, device_name
 
 

@@ -27,7 +27,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from s2igan.data.files import replacing, write_json
+from s2igan.files import replacing, write_json
 from s2igan.training.records import commit, device_name
 
 Points = list[tuple[float, float]]  # size of the work, seconds

@@ -22,7 +22,7 @@ from builder.checks import faults  # noqa: E402
 from builder.notebooks import OPTIONAL, ORDER, choose, page_of  # noqa: E402
 
 from s2igan import BadInput  # noqa: E402
-from s2igan.data.files import project_root  # noqa: E402
+from s2igan.files import project_root  # noqa: E402
 from s2igan.workflow.run_study import read_words  # noqa: E402
 
 DEMO = Path("docs/img/demo.wav")

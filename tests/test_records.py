@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from s2igan import BadInput, config
-from s2igan.data.files import project_root, replacing, write_atomic
+from s2igan.files import project_root, replacing, write_atomic
 from s2igan.training.checkpoints import fingerprint, load_checkpoint, save_checkpoint
 from s2igan.training.devices import pick_device, seed_everything, use_bf16
 from s2igan.training.logs import Log, read_log

@@ -5,9 +5,9 @@ from pathlib import Path
 import soundfile
 
 from s2igan.data.audio import SAMPLE_RATE
-from s2igan.data.files import project_root
 from s2igan.demo.load import load
 from s2igan.demo.speak import save_sheet
+from s2igan.files import project_root
 
 SENTENCE = "a flower with five pointed blue petals and a yellow centre"
 here = Path(__file__).parent

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from s2igan import losses
 from s2igan.config import RDG_SYSTEMS, Settings
-from s2igan.data.files import project_root
 from s2igan.data.store import Store
 from s2igan.evaluation.evaluator import FeatureNetworks, load_feature_networks
 from s2igan.evaluation.images import evaluate_rdg
+from s2igan.files import project_root
 from s2igan.rdg import Generator
 from s2igan.sen import SEN
 from s2igan.training.rdg import train_rdg

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from s2igan.data.files import project_root
+from s2igan.files import project_root
 
 
 def cross_entropy(length: float, classes: int, scale: float = 1.0) -> float:

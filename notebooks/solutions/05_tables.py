@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from s2igan.data.files import project_root
+from s2igan.files import project_root
 from s2igan.reporting import comparisons, tables
 
 

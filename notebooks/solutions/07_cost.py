@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS
-from s2igan.data.files import project_root
+from s2igan.files import project_root
 
 
 def longest_chain(hours: pd.Series) -> float:

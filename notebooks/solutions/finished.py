@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from s2igan import BadInput, sen
 from s2igan.config import Settings
-from s2igan.data.files import project_root
 from s2igan.data.store import Store
 from s2igan.evaluation.finished import open_run
+from s2igan.files import project_root
 from s2igan.rdg import Generator
 
 STUDIES = ("mini", "mini-reference")  # of `make study`; of `make read`, which trains nothing

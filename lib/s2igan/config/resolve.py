@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from s2igan import BadInput
@@ -19,6 +18,7 @@ from s2igan.config.datasets import DATASETS, DOWNLOADABLE, SYNTHETIC
 from s2igan.config.engines import ENGINE_VOICES
 from s2igan.config.settings import PRESETS, Settings
 from s2igan.config.systems import RDG_SYSTEMS, SEN_SYSTEMS
+from s2igan.files import read_yaml
 
 WHERE = "lib/s2igan/config/settings.py"
 
@@ -168,13 +168,7 @@ def from_notebook(namespace: dict[str, Any], systems: Iterable[str] = ()) -> Set
 
 def from_yaml(path: str | Path) -> dict[str, Any]:
     """Parameters written as `name: value` lines. Raises BadInput if the file is missing or is no such mapping."""
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"parameter file {path} does not exist")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise BadInput(f"parameter file {path} is no YAML: {str(error).splitlines()[0]}") from None
+    values = read_yaml(path)
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise BadInput(f"parameter file {path} must hold 'name: value' lines")
     return values

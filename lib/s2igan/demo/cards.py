@@ -19,12 +19,12 @@ from torch import Tensor
 
 from s2igan import BadInput
 from s2igan.config import SYNTHETIC, Settings, resolve, slug
-from s2igan.data.files import write_atomic
 from s2igan.data.store import Store, attribute_targets, open_store
 from s2igan.demo import packed_weights
 from s2igan.demo.card_metrics import OOD, measure
 from s2igan.demo.out_of_distribution import THRESHOLD_PERCENTILE, fit_out_of_distribution
 from s2igan.demo.packed_weights import NETWORKS
+from s2igan.files import write_atomic
 from s2igan.reporting.collect import PLACES
 from s2igan.training.logs import read_log
 from s2igan.training.records import read_metrics

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from s2igan import BadInput
 from s2igan.config import Settings, identity, resolve, slug
-from s2igan.data.files import replacing
 from s2igan.evaluation.feature_networks import ProxyNetwork, freeze
+from s2igan.files import replacing
 
 # {name of the file: (stage, system)}; the system is "" for the two proxy feature networks of the data stage.
 NETWORKS = {

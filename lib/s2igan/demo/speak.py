@@ -12,9 +12,9 @@ from PIL import Image
 from s2igan import BadInput
 from s2igan.config import SYNTHETIC
 from s2igan.data.audio import SAMPLE_RATE, read_audio
-from s2igan.data.files import replacing
 from s2igan.data.synthetic.sets import SETS
 from s2igan.demo.pipeline import Pipeline, SpeechInput
+from s2igan.files import replacing
 from s2igan.reporting import plots
 
 GAP = 2  # white pixels between images: eight images of 96 pixels fit a page of 784

@@ -23,8 +23,8 @@ from torchvision.models import Inception_V3_Weights, inception_v3
 
 from s2igan import BadInput
 from s2igan.data.batches import centre_crop
-from s2igan.data.files import replacing
 from s2igan.data.store import Store, attribute_targets
+from s2igan.files import replacing
 
 
 class ProxyNetwork(nn.Module):

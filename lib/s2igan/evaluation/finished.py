@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from s2igan import BadInput
 from s2igan.config import RDG_SYSTEMS, Settings, resolve, run_dir
 from s2igan.data.batches import pad_mels
-from s2igan.data.files import file_sha256
 from s2igan.data.store import Store, open_store
 from s2igan.evaluation.feature_networks import load_network
 from s2igan.evaluation.inputs import load_sen, sen_inputs
+from s2igan.files import file_sha256
 from s2igan.rdg import Generator
 from s2igan.sen import SEN, TextEncoder, characters
 from s2igan.training.checkpoints import fingerprint

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from s2igan.config import Settings
 from s2igan.data.batches import centre_crop
-from s2igan.data.files import replacing
 from s2igan.data.store import Store, attribute_targets
 from s2igan.data.synthetic.captions import named_attributes
 from s2igan.data.synthetic.sets import SETS
@@ -23,6 +22,7 @@ from s2igan.evaluation.evaluator import FeatureNetworks, probabilities, unseen_c
 from s2igan.evaluation.feature_networks import extract
 from s2igan.evaluation.generate import generate
 from s2igan.evaluation.scores import image_scores
+from s2igan.files import replacing
 from s2igan.metrics import mean_average_precision
 from s2igan.rdg import Generator
 

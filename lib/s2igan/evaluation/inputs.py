@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from s2igan import BadInput
 from s2igan.config import Settings, run_dir, store_dir
-from s2igan.data.files import file_sha256
 from s2igan.data.store import Store, open_store
 from s2igan.evaluation.feature_networks import load_network
+from s2igan.files import file_sha256
 from s2igan.sen import SEN
 from s2igan.training.checkpoints import fingerprint
 from s2igan.training.sen import fresh_sen

@@ -11,7 +11,7 @@ import yaml
 
 from s2igan import BadInput
 from s2igan.config import SYNTHETIC
-from s2igan.data.files import replacing, write_atomic
+from s2igan.files import replacing, write_atomic
 from s2igan.reporting.collect import COLUMNS, collect, finished, in_order, parameters_of
 
 # And params.yaml. From these every table and curve can be made again.

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from s2igan.data.files import replacing
+from s2igan.files import replacing
 from s2igan.reporting import alternative_text
 from s2igan.reporting.sheets import columns_of_rows, contact_sheet, enlarged, framed, grid
 

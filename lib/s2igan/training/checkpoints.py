@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from s2igan import BadInput
-from s2igan.data.files import replacing
+from s2igan.files import replacing
 
 
 def fingerprint(*parts: Any) -> str:

@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from s2igan.data.files import write_atomic
+from s2igan.files import write_atomic
 
 
 class Log:

@@ -16,7 +16,7 @@ import yaml
 
 from s2igan import BadInput
 from s2igan.config import Settings, notebook_parameters
-from s2igan.data.files import write_atomic, write_json
+from s2igan.files import write_atomic, write_json
 from s2igan.training.devices import pick_device, use_bf16
 
 # Packages whose version can change a number.

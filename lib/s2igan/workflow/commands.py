@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from s2igan import BadInput, config
-from s2igan.data.files import project_root
+from s2igan.files import project_root
 from s2igan.workflow.distinctive import run_distinctive
 from s2igan.workflow.notebook import run_notebook
 from s2igan.workflow.run_study import run_study

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from s2igan import BadInput, config
-from s2igan.data.files import project_root
+from s2igan.files import project_root
 from s2igan.workflow import study
 from s2igan.workflow.interrupts import stoppable
 from s2igan.workflow.notebook import run_notebook

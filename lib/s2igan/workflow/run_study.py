@@ -20,7 +20,7 @@ import psutil
 import yaml
 
 from s2igan import BadInput, config
-from s2igan.data.files import project_root
+from s2igan.files import project_root
 from s2igan.workflow import study
 from s2igan.workflow.interrupts import stoppable
 from s2igan.workflow.words import is_on, read_words, with_file

@@ -1,0 +1,161 @@
+"""Files: the one place that reads text, JSON, YAML and arrays, that writes whole or not at all, and the project's root.
+
+Whatever is wrong with a file is one line that names it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from s2igan import BadInput
+
+MOST_TEXT = 64 * 2**20  # bytes: no list, table or record of a study comes near
+# What a full, protected or failing disk says; every other OSError while writing is a fault of the code.
+UNWRITABLE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG, errno.ENAMETOOLONG,
+    errno.ENOTDIR, errno.EISDIR, errno.ESTALE,
+)  # fmt: skip
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+
+
+def project_root(start: str | Path = ".") -> Path:
+    """The folder with the Snakefile, at or above `start`.
+
+    Notebooks opened by hand run in notebooks/, rules in the root. Raises BadInput where there is none.
+    """
+    start = Path(start).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "Snakefile").is_file():
+            return folder
+    raise BadInput(f"no Snakefile in {start} or above: call this in the project's folder")
+
+
+def read_bytes(path: str | Path, most: int = MOST_TEXT) -> bytes:
+    """What the file `path` holds. Raises BadInput where it is missing, no file, not readable, or over `most` bytes."""
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise BadInput(f"file {path} cannot be read: {error.strerror or error}") from None
+    if len(content) > most:
+        raise BadInput(f"file {path} is too large: it has more than {most / 2**20:.0f} MiB")
+    return content
+
+
+def read_text(path: str | Path, most: int = MOST_TEXT) -> str:
+    """The text of file `path`, in UTF-8, or in UTF-16 or UTF-32 with a byte-order mark; newlines become \\n.
+
+    Raises BadInput as `read_bytes`, and for text in another encoding, with the line: a guess could be a wrong word.
+    """
+    content = read_bytes(path, most)
+    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise BadInput(
+            f"file {path}, line {line} is not {encoding.removesuffix('-sig').upper()} "
+            f"(byte 0x{content[error.start]:02x}): save it as UTF-8"
+        ) from None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise BadInput(f"file {path}, line {line} has a zero byte: it is no text")
+    return text
+
+
+def read_json(path: str | Path) -> Any:
+    """The value in JSON file `path`. Raises BadInput as `read_text`, and for a file that is no JSON."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"file {path} is no JSON: {str(error).splitlines()[0]}") from None
+
+
+def read_yaml(path: str | Path) -> Any:
+    """The value in YAML file `path`. Raises BadInput as `read_text`, and for a file that is no YAML."""
+    try:
+        return yaml.safe_load(read_text(path))
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(f"file {path} is no YAML: {str(error).splitlines()[0]}") from None
+
+
+def read_array(path: str | Path, mapped: bool = False) -> np.ndarray:
+    """The array in .npy file `path`; `mapped`: read only where it is used. Raises BadInput for a file that is none."""
+    try:
+        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise BadInput(f"file {path} is no whole .npy array: {reason}") from None
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turns what a full, protected or failing disk says while `path` is written into BadInput, one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in UNWRITABLE:
+            raise BadInput(f"cannot write {path}: {os.strerror(error.errno)}") from error
+        raise
+
+
+def make_folder(path: str | Path) -> Path:
+    """Folder `path`, made with its parents where it is not there. Raises BadInput where it cannot be made."""
+    path = Path(path)
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, renamed to it when the block ends well and deleted when it does not.
+
+    The temporary name keeps the suffix, since numpy, Pillow and matplotlib choose their format by it. Raises BadInput
+    where the disk is full or cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: str | Path, content: str | bytes) -> None:
+    """Writes `content` to `path`, which afterwards holds all of it or what it held before."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes `value` as indented JSON, whole or not at all."""
+    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def file_sha256(path: str | Path) -> str:
+    """Checksum of a file's content: part of a fingerprint when a run depends on what another run wrote."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
