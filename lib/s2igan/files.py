@@ -47,6 +47,8 @@ def project_root(start: str | Path = ".") -> Path:
 def read_bytes(path: str | Path, most: int = MOST_TEXT) -> bytes:
     """What the file `path` holds. Raises BadInput where it is missing, no file, not readable, or over `most` bytes."""
     path = Path(path)
+    if not Path(path).exists():
+        raise BadInput(f"file {path} does not exist")
     try:
         with open(path, "rb") as file:
             content = file.read(most + 1)
@@ -63,7 +65,7 @@ def read_text(path: str | Path, most: int = MOST_TEXT) -> str:
     Raises BadInput as `read_bytes`, and for text in another encoding, with the line: a guess could be a wrong word.
     """
     content = read_bytes(path, most)
-    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
+    encoding = next((name for start, name in BYTE_ORDER_MARKS.items() if content.startswith(start)), "utf-8")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -81,22 +83,26 @@ def read_text(path: str | Path, most: int = MOST_TEXT) -> str:
 
 def read_json(path: str | Path) -> Any:
     """The value in JSON file `path`. Raises BadInput as `read_text`, and for a file that is no JSON."""
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"file {path} is no JSON: {str(error).splitlines()[0]}") from None
 
 
 def read_yaml(path: str | Path) -> Any:
     """The value in YAML file `path`. Raises BadInput as `read_text`, and for a file that is no YAML."""
+    text = read_text(path)
     try:
-        return yaml.safe_load(read_text(path))
+        return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"file {path} is no YAML: {str(error).splitlines()[0]}") from None
 
 
 def read_array(path: str | Path, mapped: bool = False) -> np.ndarray:
     """The array in .npy file `path`; `mapped`: read only where it is used. Raises BadInput for a file that is none."""
+    if not Path(path).is_file():
+        raise BadInput(f"file {path} does not exist")
     try:
         return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
