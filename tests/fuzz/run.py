@@ -9,6 +9,7 @@ crash of the interpreter. The attempt with number n follows from SEED and n alon
 """
 
 import contextlib
+import faulthandler
 import importlib
 import os
 import random
@@ -50,6 +51,7 @@ def several(reader, made, seed: int, numbers: range, folder: Path, keep: Path | 
     """A process: makes attempts, and writes to the file `said` the number of each before it and what is wrong after."""
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError(f"more than {SECONDS} s")))
     warnings.simplefilter("ignore")
+    faulthandler.disable()
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
