@@ -37,7 +37,7 @@ def study(tmp_path):
 
 def test_collect_orders_systems_and_keeps_every_metric(study):
     table = collect(finished(study))
-    assert list(table.columns[:7]) == COLUMNS
+    assert list(table.columns[: len(COLUMNS)]) == COLUMNS and table.per_split.isna().all()
     assert list(dict.fromkeys(table.system)) == ["real", "SEN", "S2IGAN"] and len(table) == 4 + 3 + 8
     assert len(collect(finished(study, ("rdg-s2igan-seed1",)))) == 4
     with pytest.raises(BadInput, match="no finished run"):
@@ -49,6 +49,7 @@ def test_table_has_means_spreads_and_reference_values(study):
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     lines = {row[0]: row[1:] for row in cells}
     assert lines["SEN"] == ["90.00", "88.00", "6.00"]
+    assert "*images in a split*" not in lines  # these records do not say
     assert lines["S2IGAN"] == [
         f"**{text}**" for text in ("62.00 ± 2.83", "20.00 ± 0.00", "0.1235 ± 0.0000", "5.00 ± 0.00")
     ]  # sample std of 60 and 64

@@ -28,11 +28,25 @@ def test_evaluation_rows_and_their_repetition(world, tmp_path):
     assert all(row["split"] == "test" for row in first)
     # 4 unseen classes of 5 images with a caption each.
     assert all(row["n"] == 20 for row in first if "asked" not in row["metric"])
+    assert values["IS"]["per_split"] == 10  # two splits of as many images as there are real ones
     assert values["asked colour"]["value"] == values["attribute colour"]["value"]  # a flower's colour is always named
     naming = sum("ring" in world.store.caption_text[i] for i in world.store.caption_ids_of("test"))
     assert values["asked ring"]["n"] == naming < 20
-    real = {row["metric"]: row["value"] for row in evaluate_real(world.store, networks, settings)}
+    rows = evaluate_real(world.store, networks, settings)
+    real = {row["metric"]: row["value"] for row in rows}
     assert 0 <= real["FID real"] < values["FID"]["value"]
+    # A gallery of 20 generated images, 5 of each of 4 classes.
+    harmonic = sum(1 / k for k in range(1, 21))
+    assert real["mAP chance"] == pytest.approx(100 * (4 / 19 + harmonic / 20 * 15 / 19))
+    scores = [(row["n"], row["per_split"]) for row in [*first, *rows] if row["metric"] in ("IS", "IS real")]
+    assert scores == [(20, 10), (20, 10)]
+    attributes = [name for name in values if name.startswith(("asked ", "attribute "))]
+    assert {f"{name} {kind}" for name in attributes for kind in ("chance", "uniform")} <= set(real)
+    ids = world.store.caption_ids_of("test")
+    said = [world.store.classes[world.store.image_class[world.store.caption_image[i]]] for i in ids]
+    colours = [world.store.attributes[name]["colour"] for name in said]
+    most = max(colours.count(colour) for colour in colours)
+    assert real["asked colour chance"] == 100 * most / 20 >= real["asked colour uniform"]
 
 
 def test_the_released_map_shows_generated_images_in_another_range(world, tmp_path):

@@ -1,5 +1,7 @@
 """SEN: sizes, attention, independence of padding and batch, batches of an epoch."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from s2igan import BadInput
 from s2igan.sen import ImageEncoder, SpeechEncoder, padded_gru
+from s2igan.training.batches import epoch_batches
 from s2igan.training.loop import training_steps
 from s2igan.training.sen import lr_factor
 
@@ -109,10 +112,6 @@ def test_lengths_and_learning_rates():
 
 
 def test_an_epoch_holds_every_image_once_with_its_own_caption():
-    from types import SimpleNamespace
-
-    from s2igan.training.batches import epoch_batches
-
     rng = np.random.default_rng(0)
     store = SimpleNamespace(
         caption_ids_by_image=[np.arange(2 * i, 2 * i + 2) for i in range(50)], mel_lengths=rng.integers(20, 90, 100)
@@ -123,3 +122,16 @@ def test_an_epoch_holds_every_image_once_with_its_own_caption():
     chosen = np.concatenate([b[0] for b in batches])
     assert len(set(chosen)) == 24 and set(chosen) <= set(image_ids)
     assert all((caption_ids // 2 == of_images).all() for of_images, caption_ids in batches)
+
+
+def test_captions_of_every_length_are_drawn_equally_often():
+    """20 images in batches of 8 leave 4 out of each epoch: each image is drawn with probability 16 / 20."""
+    captions = {"caption_ids_by_image": [np.arange(i, i + 1) for i in range(20)], "mel_lengths": np.arange(20) + 20}
+    counts, epochs = np.zeros(20), 2000
+    for epoch in range(epochs):
+        batches = epoch_batches(np.arange(20), SimpleNamespace(**captions), 8, np.random.default_rng([0, epoch]))
+        for _, caption_ids in batches:
+            counts[caption_ids] += 1
+    expected, spread = 0.8 * epochs, np.sqrt(0.8 * 0.2 * epochs)
+    assert abs(counts[-5:].sum() - 5 * expected) < 4 * spread * np.sqrt(5)  # the longest quarter
+    assert (abs(counts - expected) < 4 * spread).all()

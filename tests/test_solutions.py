@@ -61,7 +61,8 @@ def test_data(store):
     assert normalised < 0.05 and plain == pytest.approx(math.log(4), abs=0.01)
     features = torch.randn(len(store.images), 4, generator=torch.Generator().manual_seed(0))
     chance = module.chance_by_classes(store, features)
-    assert chance.is_monotonic_decreasing and all(chance > [100 / count for count in chance.index])
+    assert chance["closed form"].is_monotonic_decreasing
+    assert all(chance["closed form"] > [100 / count for count in chance.index])
     left = module.speech_in_noise(waveform)
     assert left.is_monotonic_decreasing and left.iloc[0] > 0.5
     mel = torch.rand(120, 40) + 1

@@ -72,6 +72,41 @@ def test_claims_are_paired_by_seed_and_their_interval_decides(table):
     assert comparisons.conclusion(-np.inf, np.inf, 1) == "inconclusive"
 
 
+def test_holms_correction_by_hand():
+    # Sorted .01, .02, .03, .04 times 4, 3, 2, 1: .04, .06, .06, .04; none is smaller than the one before.
+    assert comparisons.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    with_none = comparisons.holm([0.5, float("nan"), 0.9, 0.001])
+    assert with_none[[0, 2, 3]] == pytest.approx([1, 1, 0.003]) and np.isnan(with_none[1])
+    assert comparisons.holm([0.0, 0.0]) == pytest.approx([0, 0]) and len(comparisons.holm([])) == 0
+
+
+def test_p_values_agree_with_the_intervals_and_claims_are_corrected_for_their_number(table):
+    rng = np.random.default_rng(0)
+    for differences in rng.normal(1, 1, (200, 3)):
+        _, low, high = comparisons.interval(differences)
+        assert (comparisons.p_value(differences) < 0.05) == (low > 0 or high < 0)
+    # 10, 9, 11: t = 10 / (1 / sqrt 3); of Student's t with two degrees of freedom P(|T| > t) = 1 - t / sqrt(t t + 2).
+    t = 10 * np.sqrt(3)
+    assert comparisons.p_value(np.array([10.0, 9, 11])) == pytest.approx(1 - t / np.sqrt(t * t + 2))
+    assert comparisons.p_value(np.array([0.0, 0])) == 1 and np.isnan(comparisons.p_value(np.array([3.0])))
+    made = comparisons.compare_claims(table).set_index(["S2IGAN minus", "metric"])
+    relation, fid = made.loc[("S2IGAN w/o RS", "mAP")], made.loc[("S2IGAN w/o RS", "FID")]
+    # Four have a p-value, 0 (10 higher for each seed), .0033 and two larger ones; the second smallest is times three.
+    assert (relation["p"], relation["p (Holm)"], relation["after Holm"]) == ("0.0033", "0.010", "supported")
+    assert (fid["p (Holm)"], fid["after Holm"]) == ("0.000", "contradicted")
+    one = made.loc[("S2IGAN w/o L_d", "mAP")]
+    assert (one["p"], one["p (Holm)"], one["after Holm"]) == ("", "", "inconclusive")
+
+
+def test_an_interval_beside_zero_is_not_enough_among_many():
+    # Differences 4, 5, 6 have a p-value of .013: it is enough alone, but not seven times.
+    one = rows("S2IGAN", "FID", [4, 5, 6]) + rows("StackGAN-v2 (S2IG)", "FID", [8, 10, 12])
+    many = one + [row for system in comparisons.CLAIMS for row in rows(system, "FID", [8, 10, 12])]
+    for found, left in ((one, "supported"), (many[:-3], "inconclusive")):
+        made = comparisons.compare_claims(pd.DataFrame(found))
+        assert set(made.conclusion) == {"supported"} and set(made["after Holm"]) == {left}
+
+
 def test_published_metrics_name_systems_of_this_study():
     assert set(tables.PUBLISHED) - {"S2IGAN w/ L_d"} <= set(RDG_SYSTEMS) and set(comparisons.CLAIMS) <= set(RDG_SYSTEMS)
     made = tables.published(tables.TABLE_1, ("mAP", "FID"))
@@ -92,6 +127,15 @@ def test_markdown_and_latex_hold_every_cell(table):
     headers = tables.latex(comparisons.compare_claims(table), "claims")
     assert r"95 \% interval" in headers and "95 % interval" not in headers
     assert r"\textbf{21.00 $\pm$ 1.00}" in latex and r"\textit{chance}" in latex and r"50 \% of L\_d" in latex
+
+
+def test_the_table_says_how_many_images_are_in_a_split_of_the_inception_score(table):
+    scored = [{**row, "per_split": 40} for row in rows("S2IGAN", "IS", [9, 9, 9]) + rows("real", "IS real", [14])]
+    made = tables.paper_table(pd.concat([table, pd.DataFrame(scored)]), tables.TABLE_1)["mini-flowers"]
+    assert made.loc["*images in a split*"].to_dict() == {"mAP": "", "FID": "", "IS": "40"}
+    scored[-1]["per_split"] = 20
+    made = tables.paper_table(pd.DataFrame(scored), tables.TABLE_1)["mini-flowers"]
+    assert made.loc["*images in a split*", "IS"] == "20 / 40"
 
 
 def test_attributes_have_a_column_a_system(table):

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from s2igan.reporting.separation import on_a_plane, separation
-from s2igan.reporting.unseen import attribute_guesses, nearest_training_classes
+from s2igan.reporting.unseen import guesses_table, nearest_training_classes
 
 VALUES = {"petals": "four", "shape": "round", "colour": "red", "centre": "yellow", "leaves": "broad"}
 CLASSES = {
@@ -52,15 +52,19 @@ def test_the_nearest_training_class_and_captions_that_are_true_of_one():
 
 
 def test_guesses_of_attributes():
-    found = attribute_guesses(store_of(CLASSES, CAPTIONS))
+    found = guesses_table(store_of(CLASSES, CAPTIONS))
     assert found.loc["colour"].to_dict() == {"uniform": 25, "most common": 50}  # red, pink, blue, white; blue or white
     assert found.loc["shape"].to_dict() == {"uniform": 50, "most common": 100}  # both unseen classes are round
+    # Captions, not classes, count: four of the blue class and two of the white one; leaves are named once.
+    more = {**CAPTIONS, "one away": [*CAPTIONS["one away"], "a blue flower", "a flower with four petals"]}
+    found = guesses_table(store_of(CLASSES, more))
+    assert found.loc["colour", "most common"] == pytest.approx(200 / 3) and found.loc["leaves", "most common"] == 100
 
 
 def test_a_data_set_without_attributes_has_neither():
     store = store_of(CLASSES, CAPTIONS)
     store.attributes = {}
-    assert len(nearest_training_classes(store)) == 0 and len(attribute_guesses(store)) == 0
+    assert len(nearest_training_classes(store)) == 0 and len(guesses_table(store)) == 0
 
 
 def test_separation_is_one_for_classes_far_apart(tmp_path):

@@ -70,6 +70,28 @@ def _average_precision(similarity: np.ndarray, positives: np.ndarray) -> float:
     return float((np.arange(1, len(ranks) + 1) / ranks).mean())
 
 
+def chance_mean_average_precision(query_labels: np.ndarray | Tensor, gallery_labels: np.ndarray | Tensor) -> float:
+    """What `mean_average_precision` is expected to be for a random ranking of a gallery that the queries are not in.
+
+    Of a gallery of G items with P positives, all orders equally likely, E[AP] = p + (H_G / G) (1 - p), with
+    p = (P - 1) / (G - 1) and H_G = 1 + 1/2 + ... + 1/G: by the definition E[AP] = (1 / P) sum_k E[1 at k] / k *
+    (1 + expected positives before k), where rank k holds a positive with probability P / G, and then each of the k - 1
+    ranks before it holds one with probability p.
+
+    Args: query_labels: [Q]; gallery_labels: [G].
+    Returns: the mean over the queries with at least one positive, in 0 .. 1.
+    Raises: BadInput when no query has a positive in the gallery.
+    """
+    query_labels, gallery_labels = (np.asarray(torch.as_tensor(x).cpu()) for x in (query_labels, gallery_labels))
+    size = len(gallery_labels)
+    labels, counts = np.unique(gallery_labels, return_counts=True)
+    positives = counts[np.searchsorted(labels, query_labels[np.isin(query_labels, labels)])]  # of each query
+    if len(positives) == 0:
+        raise BadInput("chance of mean average precision: no query has an image of its class in the gallery")
+    p = (positives - 1) / max(1, size - 1)
+    return float(np.mean(p + (1 / np.arange(1, size + 1)).mean() * (1 - p)))
+
+
 def inception_score(probabilities: np.ndarray | Tensor, splits: int = 10) -> tuple[float, float]:
     """Inception Score (Salimans et al. 2016): exp(mean_x KL(p(y|x) || p(y))), p(y) the mean of the split.
 

@@ -1,12 +1,16 @@
-"""Visible attributes in images, as the evaluator sees them."""
+"""Visible attributes in images, as the evaluator sees them, and how often guesses about them are right."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from s2igan.data.store import Store, attribute_targets
+from s2igan.data.synthetic.captions import named_attributes
+from s2igan.data.synthetic.sets import SETS
 
 
 @torch.no_grad()
@@ -31,3 +35,52 @@ def attribute_accuracy(network: nn.Module, store: Store, features: Tensor, split
     labels = store.image_class[image_ids]
     seen = attributes_seen(network, features[image_ids])
     return {name: float((seen[name] == targets[name][labels]).mean()) for name in targets if name in seen}
+
+
+def attribute_questions(store: Store, caption_ids: np.ndarray) -> dict[str, tuple[str, np.ndarray]]:
+    """What is asked about the images of N captions, by the metric's name.
+
+    Returns: {metric: (attribute, whether each caption counts [N])}: `attribute <name>` of all captions; on the
+        synthetic sets also `asked <name>`, of those that name the attribute. {} without attributes.
+    """
+    named = []
+    if store.dataset in SETS:
+        named = [named_attributes(store.dataset, store.caption_text[i]) for i in caption_ids]
+    found = {}
+    for name in attribute_targets(store)[0]:
+        found[f"attribute {name}"] = name, np.ones(len(caption_ids), bool)
+        asked = np.array([name in names for names in named], bool)
+        if asked.any():
+            found[f"asked {name}"] = name, asked
+    return found
+
+
+def attribute_rows(store: Store, seen: dict[str, np.ndarray], caption_ids: np.ndarray) -> list[dict[str, Any]]:
+    """How often the evaluator sees the class's value of each visible attribute, in percent of the images of N captions.
+
+    Args: seen: the number of the value seen in each image, {attribute: [N]}. caption_ids: [N].
+    Returns: a row {metric, value, n} for each of `attribute_questions`.
+    """
+    _, targets = attribute_targets(store)
+    labels = store.image_class[store.caption_image[caption_ids]]
+    return [
+        {"metric": metric, "value": 100 * float((seen[name] == targets[name][labels])[asked].mean()),
+         "n": int(asked.sum())}
+        for metric, (name, asked) in attribute_questions(store, caption_ids).items() if name in seen
+    ]  # fmt: skip
+
+
+def attribute_guesses(store: Store, split: str = "test") -> dict[str, tuple[float, float, int]]:
+    """How often guesses about the attributes are right over the captions that `attribute_rows` counts, in percent.
+
+    Returns: {metric: (a uniform guess among all values; the constant answer that is right most often; captions)}.
+        A system that ignores what is said can reach the second. {} without attributes.
+    """
+    values, targets = attribute_targets(store)
+    caption_ids = store.caption_ids_of(split)
+    labels = store.image_class[store.caption_image[caption_ids]]
+    found = {}
+    for metric, (name, asked) in attribute_questions(store, caption_ids).items():
+        counts = np.bincount(targets[name][labels[asked]])
+        found[metric] = 100 / len(values[name]), 100 * float(counts.max() / counts.sum()), int(counts.sum())
+    return found

@@ -14,14 +14,12 @@ from torch import Tensor
 
 from s2igan.config import Settings
 from s2igan.data.batches import centre_crop
-from s2igan.data.store import Store, attribute_targets
-from s2igan.data.synthetic.captions import named_attributes
-from s2igan.data.synthetic.sets import SETS
-from s2igan.evaluation.attributes import attributes_seen
+from s2igan.data.store import Store
+from s2igan.evaluation.attributes import attribute_rows, attributes_seen
 from s2igan.evaluation.evaluator import FeatureNetworks, probabilities, unseen_classes
 from s2igan.evaluation.feature_networks import extract
 from s2igan.evaluation.generate import generate
-from s2igan.evaluation.scores import image_scores
+from s2igan.evaluation.scores import image_scores, inception_rows
 from s2igan.files import replacing
 from s2igan.metrics import mean_average_precision
 from s2igan.rdg import Generator
@@ -67,9 +65,10 @@ def evaluate_rdg(
         speech_embeddings: embeddings of all captions as the generator was trained on them, [M, speech_size].
         networks: what scores the images. Only features are kept of the images, batch by batch.
         kid: False leaves KID out.
-    Returns: rows {metric, value, n, split}: mAP (percent), FID, KID, IS, IS_std, and what `attribute_rows` gives.
-        At preset `paper`, of the test classes, `mAP released` too: as the released code, which shows Inception-v3 the
-        real images in [-1, 1] and the generated ones in [0, 1]. `mAP` shows it both alike.
+    Returns: rows {metric, value, n, split}: mAP (percent), FID, KID, IS and IS_std of as many images as there are real
+        ones, and what `attribute_rows` gives. At preset `paper`, of the test classes, also `mAP released`, as the
+        released code, which shows Inception-v3 the real images in [-1, 1] and the generated ones in [0, 1] (`mAP` shows
+        it both alike), and `IS all` and `IS_std all` of all images, as published.
     """
     caption_ids, image_ids = store.caption_ids_of(split), store.image_ids_of(split)
     released = split == "test" and networks.retrieval is not networks.fid
@@ -89,34 +88,13 @@ def evaluate_rdg(
         )
     labels, real_labels = store.image_class[store.caption_image[caption_ids]], store.image_class[image_ids]
     real, real_for_fid = networks.real_retrieval[image_ids], networks.real_fid[image_ids]
-    rows = image_scores(
-        (for_retrieval, real), (labels, real_labels), (for_fid, real_for_fid), p, settings.eval_splits, kid=kid
-    )
+    rows = image_scores((for_retrieval, real), (labels, real_labels), (for_fid, real_for_fid), kid)
+    if p is not None:
+        rows += inception_rows(p, len(image_ids), settings.eval_splits)
+        rows += inception_rows(p, len(p), settings.eval_splits, " all") if released else []
     if released:
         value = 100 * mean_average_precision(real, real_labels, torch.cat(darker), labels)
         rows.append({"metric": "mAP released", "value": value, "n": len(labels)})
     if seen is not None:
         rows += attribute_rows(store, attributes_seen(networks.classifier, seen), caption_ids)
     return [{**row, "split": split} for row in rows]
-
-
-def attribute_rows(store: Store, seen: dict[str, np.ndarray], caption_ids: np.ndarray) -> list[dict[str, Any]]:
-    """How often the evaluator sees the class's value of each visible attribute, in percent of the images of N captions.
-
-    Args: seen: the number of the value seen in each image, {attribute: [N]}. caption_ids: [N].
-    Returns: `attribute <name>`, of all images; on the synthetic sets also `asked <name>`, of those whose caption names
-        it.
-    """
-    _, targets = attribute_targets(store)
-    labels = store.image_class[store.caption_image[caption_ids]]
-    named = []
-    if store.dataset in SETS:
-        named = [named_attributes(store.dataset, store.caption_text[i]) for i in caption_ids]
-    rows = []
-    for name, value in seen.items():
-        right = value == targets[name][labels]
-        rows.append({"metric": f"attribute {name}", "value": 100 * float(right.mean()), "n": len(labels)})
-        asked = np.array([name in names for names in named], bool)
-        if asked.any():
-            rows.append({"metric": f"asked {name}", "value": 100 * float(right[asked].mean()), "n": int(asked.sum())})
-    return rows

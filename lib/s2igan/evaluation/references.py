@@ -8,34 +8,61 @@ import numpy as np
 
 from s2igan.config import Settings
 from s2igan.data.store import Store
+from s2igan.evaluation.attributes import attribute_guesses
 from s2igan.evaluation.evaluator import FeatureNetworks, probabilities, unseen_classes
-from s2igan.evaluation.scores import image_scores
-from s2igan.metrics import frechet_distance, kernel_distance, mean_average_precision
+from s2igan.evaluation.scores import inception_rows
+from s2igan.metrics import (
+    chance_mean_average_precision,
+    frechet_distance,
+    kernel_distance,
+    mean_average_precision,
+)
+
+HALVINGS = 10  # random divisions of the real images in two, over which FID and KID are averaged
 
 
 def evaluate_real(store: Store, networks: FeatureNetworks, settings: Settings) -> list[dict[str, Any]]:
     """Chance and upper bounds for the metrics of generated images, from the real images of the test classes.
 
     Returns: rows {metric, value, n, split}, the metric's name with a suffix:
-        ` real`: one half of the images against the other half, an upper bound.
-        ` chance`: mAP with shuffled labels.
+        ` real`: of mAP, every second image of each class against the others; of FID and KID, the mean over random
+            halves; of IS, all images in as many splits as the generated ones, of which as many are scored.
+        ` chance`: of mAP, a random ranking of one generated image a caption, exact; of attributes, the best answer
+            that is the same for all captions.
+        ` uniform`: of attributes, a guess among all values.
         ` training`: FID and KID of the training classes' images, perfect images of other classes.
     """
     test, train = store.image_ids_of("test"), store.image_ids_of("train")
-    # Every second image of each class, so that both halves hold every class.
-    order = test[np.argsort(store.image_class[test], kind="stable")]
-    a, b = order[::2], order[1::2]
     labels, features, for_fid = store.image_class, networks.real_retrieval, networks.real_fid
-    p = None
+    order = test[np.argsort(labels[test], kind="stable")]
+    a, b = order[::2], order[1::2]
+    value = 100 * mean_average_precision(features[b], labels[b], features[a], labels[a])
+    rows = [{"metric": "mAP real", "value": value, "n": len(a)}]
+    distances = {"FID": frechet_distance, "KID": kernel_distance}
+    halves = random_halves(test)
+    for name, distance in distances.items():
+        value = float(np.mean([distance(for_fid[a], for_fid[b]) for a, b in halves]))
+        rows.append({"metric": f"{name} real", "value": value, "n": len(halves[0][0])})
     if networks.classifier is networks.fid:  # a classifier of its own has this value from 02_classifier
-        p = probabilities(networks.classifier, for_fid[a], unseen_classes(store, networks.classifier))
-    rows = image_scores(
-        (features[a], features[b]), (labels[a], labels[b]), (for_fid[a], for_fid[b]), p, settings.eval_splits, " real"
-    )
-    shuffled = np.random.default_rng(0).permutation(labels[test])
-    chance = 100 * mean_average_precision(features[test], labels[test], features[test], shuffled)
-    rows.append({"metric": "mAP chance", "value": chance, "n": len(test), "split": "test"})
-    for name, distance in (("FID", frechet_distance), ("KID", kernel_distance)):
-        value = distance(for_fid[train], for_fid[test])
-        rows.append({"metric": f"{name} training", "value": value, "n": len(train), "split": "test"})
-    return rows
+        p = probabilities(networks.classifier, for_fid[test], unseen_classes(store, networks.classifier))
+        rows += inception_rows(p, len(test), settings.eval_splits, " real")
+    gallery = labels[store.caption_image[store.caption_ids_of("test")]]
+    value = 100 * chance_mean_average_precision(labels[test], gallery)
+    rows.append({"metric": "mAP chance", "value": value, "n": len(gallery)})
+    for name, distance in distances.items():
+        rows.append({"metric": f"{name} training", "value": distance(for_fid[train], for_fid[test]), "n": len(train)})
+    for name, (uniform, constant, count) in attribute_guesses(store).items():
+        rows.append({"metric": f"{name} chance", "value": constant, "n": count})
+        rows.append({"metric": f"{name} uniform", "value": uniform, "n": count})
+    return [{**row, "split": "test"} for row in rows]
+
+
+def random_halves(image_ids: np.ndarray, count: int = HALVINGS) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`count` random divisions of N images in two of N // 2, seeded, without regard to their classes.
+
+    Halves that hold every class equally often are more alike than two samples of one distribution: KID, which is
+    unbiased, would lie below 0.
+    """
+    rng, half = np.random.default_rng(0), len(image_ids) // 2
+    orders = (rng.permutation(image_ids) for _ in range(count))
+    return [(order[:half], order[half : 2 * half]) for order in orders]

@@ -14,7 +14,8 @@ from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, Settings, of_stage, resolve
 from s2igan.training.logs import read_log
 from s2igan.training.records import read_metrics
 
-COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n"]
+# `per_split`: images in a split of the Inception Score; nothing for other metrics.
+COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n", "per_split"]
 
 
 def finished(study: str | Path, names: Iterable[str] = ()) -> list[Path]:
@@ -36,7 +37,7 @@ def collect(folders: list[Path]) -> pd.DataFrame:
     if not rows:
         raise BadInput("there is no finished run to analyse: `make study` makes them")
     table = pd.DataFrame(rows).sort_values("system", key=in_order, kind="stable")
-    return table[[*COLUMNS, "split", "commit", "run"]].reset_index(drop=True)
+    return table.reindex(columns=[*COLUMNS, "split", "commit", "run"]).reset_index(drop=True)
 
 
 def in_order(systems: pd.Series) -> pd.Series:

@@ -23,13 +23,15 @@ CLAIMS = {
 
 
 class Comparison(NamedTuple):
-    """Mean of the paired differences of two systems, its 95 % interval, the number of pairs, and the conclusion."""
+    """Mean of the paired differences of two systems, its 95 % interval, the number of pairs, the conclusion from the
+    interval, and the p-value of a difference of 0."""
 
     mean: float
     low: float
     high: float
     seeds: int
     conclusion: str
+    p: float
 
 
 def interval(differences: np.ndarray) -> tuple[float, float, float]:
@@ -41,6 +43,29 @@ def interval(differences: np.ndarray) -> tuple[float, float, float]:
         return mean, mean, mean
     low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
     return mean, float(low), float(high)
+
+
+def p_value(differences: np.ndarray) -> float:
+    """Two-sided p-value of the paired t-test over seeds: differences [n] of mean 0. It is below 0.05 where the 95 %
+    interval leaves 0 out. nan for one pair; 0 where all differences are equal and not 0."""
+    if len(differences) < 2:
+        return float("nan")
+    if np.ptp(differences) == 0:
+        return float(differences[0] == 0)
+    return float(stats.ttest_1samp(differences, 0).pvalue)
+
+
+def holm(p_values: Iterable[float]) -> np.ndarray:
+    """Holm's (1979) adjusted p-values of n tests: those below 0.05 are wrong about any one in at most 5 % of studies.
+
+    The k-th smallest is multiplied by n - k + 1; none is smaller than the one before it, or larger than 1. A nan, of a
+    comparison without a p-value, stays nan and is not counted.
+    """
+    p = np.asarray(list(p_values), float)
+    order = np.argsort(p)[: np.isfinite(p).sum()]  # nan come last
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return adjusted
 
 
 def conclusion(low: float, high: float, better: int) -> str:
@@ -66,33 +91,51 @@ def compare(table: pd.DataFrame, dataset: str, ours: str, other: str, metric: st
     difference = (first - second).dropna()
     if difference.empty:
         return None
-    mean, low, high = interval(difference.to_numpy())
-    return Comparison(mean, low, high, len(difference), conclusion(low, high, BETTER[metric]))
+    values = difference.to_numpy()
+    mean, low, high = interval(values)
+    return Comparison(mean, low, high, len(values), conclusion(low, high, BETTER[metric]), p_value(values))
 
 
-def comparison_row(found: Comparison) -> dict[str, Any]:
-    """The cells of a comparison, by column."""
-    spread = f"{found.low:+.2f} to {found.high:+.2f}" if np.isfinite(found.low) else "one seed"
-    return {"here": f"{found.mean:+.2f}", "95 % interval": spread, "seeds": found.seeds, "conclusion": found.conclusion}
+def comparison_row(found: Comparison, adjusted: float) -> dict[str, Any]:
+    """The cells of a comparison, by column. `adjusted`: its p-value after Holm's correction.
+
+    `after Holm` is the conclusion where that is below 0.05, else `inconclusive`.
+    """
+    one = not np.isfinite(found.low)
+    return {
+        "here": f"{found.mean:+.2f}",
+        "95 % interval": "one seed" if one else f"{found.low:+.2f} to {found.high:+.2f}",
+        "seeds": found.seeds,
+        "conclusion": found.conclusion,
+        "p": "" if one else f"{found.p:.4f}",
+        "p (Holm)": "" if one else f"{adjusted:.3f}",
+        "after Holm": found.conclusion if adjusted < 0.05 else "inconclusive",
+    }
+
+
+def _compared(found: list[tuple[dict[str, Any], Comparison]]) -> pd.DataFrame:
+    """A row a comparison: what it is about, and its cells, corrected for the number of all of them."""
+    adjusted = holm(comparison.p for _, comparison in found)
+    return pd.DataFrame([about | comparison_row(of, p) for (about, of), p in zip(found, adjusted, strict=True)])
 
 
 def compare_with(
     table: pd.DataFrame, others: Iterable[str], ours: str = "S2IGAN", metrics: Iterable[str] = ("mAP", "FID", "IS")
 ) -> pd.DataFrame:
     """`ours` compared with any other systems: a row a data set, system and metric, where they share a seed."""
-    rows = [
-        {"data set": dataset, f"{ours} minus": other, "metric": metric, **comparison_row(found)}
+    return _compared([
+        ({"data set": dataset, f"{ours} minus": other, "metric": metric}, found)
         for dataset in dict.fromkeys(table.dataset) for other in others for metric in metrics
         if (found := compare(table, dataset, ours, other, metric))
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
+    ])  # fmt: skip
 
 
 def compare_claims(table: pd.DataFrame) -> pd.DataFrame:
     """Each claim of the paper and what was measured: a row a data set, system and metric.
 
     Columns: the difference that the paper reports (S2IGAN minus the other, CUB / Oxford-102); the mean difference over
-    seeds here, its 95 % interval, the number of seeds, and the `conclusion` for the claim that S2IGAN is better.
+    seeds here, its 95 % interval, the number of seeds, the `conclusion` for the claim that S2IGAN is better, the
+    p-value, and both after Holm's correction for all comparisons of the table.
     """
     rows = []
     for dataset in dict.fromkeys(table.dataset):
@@ -101,8 +144,8 @@ def compare_claims(table: pd.DataFrame) -> pd.DataFrame:
                 if found := compare(table, dataset, "S2IGAN", other, metric):
                     about = {"data set": dataset, "S2IGAN minus": other, "metric": metric}
                     about["paper (CUB / Oxford-102)"] = _published_difference(other, metric)
-                    rows.append(about | comparison_row(found))
-    return pd.DataFrame(rows)
+                    rows.append((about, found))
+    return _compared(rows)
 
 
 def _published_difference(system: str, metric: str) -> str:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from s2igan.config import PAPER_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS
 
-METRICS = ("mAP", "mAP released", "FID", "KID", "IS")  # a column without any value is left out
-BETTER = {"mAP": 1, "mAP released": 1, "FID": -1, "KID": -1, "IS": 1, "SEN mAP": 1}  # 1: higher is better
+METRICS = ("mAP", "mAP released", "FID", "KID", "IS", "IS all")  # a column without any value is left out
+BETTER = {"mAP": 1, "mAP released": 1, "FID": -1, "KID": -1, "IS": 1, "IS all": 1, "SEN mAP": 1}  # 1: higher is better
 DIGITS = {"KID": 3}  # after the point; of all other metrics 2
 TABLE_1 = tuple(system for system in PAPER_SYSTEMS if system != "S2IGAN w/o L_d")
 TABLE_2 = ("S2IGAN w/o L_d", "S2IGAN")
@@ -74,13 +74,22 @@ def column(values: dict[str, pd.Series], better: int = 1, digits: int = 2) -> di
     return {system: cell(of, digits, system == best) for system, of in values.items()}
 
 
+def images_a_split(table: pd.DataFrame, dataset: str, metric: str) -> str:
+    """How many images are in a split of the Inception Score, of generated and of real images; nothing of others."""
+    if "per_split" not in table:
+        return ""
+    names = (metric, f"{metric} real")
+    found = table[(table.dataset == dataset) & table.metric.isin(names)].per_split.dropna().unique()
+    return " / ".join(f"{number:.0f}" for number in sorted(found))
+
+
 def paper_table(
     table: pd.DataFrame, systems: Sequence[str], metrics: Sequence[str] = METRICS, digits: dict[str, int] | None = None
 ) -> pd.DataFrame:
     """A table in the paper's form: a row a system, a column (data set, metric); mean ± std over seeds.
 
-    The best mean of a column is in **bold**. Below the systems, in *italics*, are the rows of `REFERENCES`. Empty rows
-    and columns are left out.
+    The best mean of a column is in **bold**. Below the systems, in *italics*, are the rows of `REFERENCES`, and the
+    number of images in a split of IS, without which two scores cannot be compared. Empty rows and columns are left out.
 
     Args: table: the rows of `collect`, of any number of data sets. digits: after the point, by metric.
     """
@@ -96,6 +105,7 @@ def paper_table(
                 # Retrieval by SEN has a chance of its own.
                 source = ("SEN", f"mAP {suffix}") if metric == "SEN mAP" else ("real", f"{metric} {suffix}")
                 cells[f"*{label}*"] = cell(values_of(table, dataset, *source), shown)
+            cells["*images in a split*"] = images_a_split(table, dataset, metric)
             body[dataset, metric] = cells
     result = pd.DataFrame(body)
     result.columns.names = [None, None]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from s2igan.data.store import Store
 from s2igan.data.synthetic.captions import named_attributes
+from s2igan.evaluation.attributes import attribute_guesses
 
 
 def nearest_training_classes(store: Store) -> pd.DataFrame:
@@ -31,19 +32,17 @@ def nearest_training_classes(store: Store) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index("class")
 
 
-def attribute_guesses(store: Store) -> pd.DataFrame:
+def guesses_table(store: Store) -> pd.DataFrame:
     """How often, in percent, a guess about an attribute of an unseen class is right.
 
+    Of the captions that name the attribute, as in `asked <name>`; where captions are not taken apart, of all.
+
     Returns: a row an attribute; none for a data set without attributes. Columns: `uniform`, a guess among all its
-        values; `most common`, always the value that most unseen classes have: a system that ignores the captions can
-        reach this one.
+        values; `most common`, the one answer that is right most often: a system that ignores the captions can reach it.
     """
-    unseen = list(_attributes_of(store, "test").values())
-    rows = {}
-    for name in unseen[0] if unseen else ():
-        values = {attributes[name] for attributes in store.attributes.values()}
-        shares = pd.Series([attributes[name] for attributes in unseen]).value_counts(normalize=True)
-        rows[name] = {"uniform": 100 / len(values), "most common": 100 * shares.iloc[0]}
+    guesses = attribute_guesses(store)
+    kind = "asked " if any(metric.startswith("asked ") for metric in guesses) else "attribute "
+    rows = {metric.removeprefix(kind): found[:2] for metric, found in guesses.items() if metric.startswith(kind)}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["uniform", "most common"])
 
 

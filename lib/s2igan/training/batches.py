@@ -42,17 +42,18 @@ def epoch_batches(
     """One epoch: every image once in random order, with one of its captions at random; an incomplete batch is dropped.
 
     Fewer images than a batch make one batch of all of them. Batches hold captions of similar length (sorted within
-    eight batches' worth of the shuffled images), which halves the padding; their order is then shuffled.
+    eight batches' worth of the shuffled images), which halves the padding; their order is then shuffled. What is
+    dropped is chosen before the sorting, so that every image and every length is drawn equally often.
     Yields: image indices [batch], caption indices [batch].
     """
     batch = min(batch, len(image_ids))
-    image_ids = rng.permutation(image_ids)
+    image_ids = rng.permutation(image_ids)[: len(image_ids) // batch * batch]
     caption_ids = one_caption_each(image_ids, store, rng)
     lengths = store.mel_lengths[caption_ids]
     pool = 8 * batch
     pools = range(0, len(image_ids), pool)
     position = np.concatenate([k + np.argsort(lengths[k : k + pool], kind="stable") for k in pools])
-    for start in rng.permutation(np.arange(0, len(image_ids) - batch + 1, batch)):
+    for start in rng.permutation(np.arange(0, len(image_ids), batch)):
         chosen = position[start : start + batch]
         yield image_ids[chosen], caption_ids[chosen]
 
