@@ -102,7 +102,7 @@ def test_networks_that_have_no_weights_are_drawn_too():
 def test_figures_say_what_they_show():
     log = [{"step": step, "loss": step / 3, "val_mAP": step} for step in (1, 2)]
     text = alternative_text.alt(
-        plots.curves({"S2IGAN": log, "S2IGAN w/o RS": log}, ["loss", "val_mAP"], "Training $L_d$")
+        plots.curves({"S2IGAN": log, "S2IGAN w/o RS": log}, ["loss", "val_mAP"], "Training L_d")
     )
     assert text == "Lines: Training L_d. Legend: S2IGAN; S2IGAN w/o RS. Across: step. Up: loss; val_mAP."
     picture = np.zeros((8, 8, 3), np.uint8)

@@ -31,7 +31,7 @@ def alt(figure: Figure) -> str:
     parts.append(_labelled("Across", _unique([figure.get_supxlabel(), *(axis.get_xlabel() for axis in axes)])))
     parts.append(_labelled("Up", _unique([figure.get_supylabel(), *(axis.get_ylabel() for axis in axes)])))
     text = " ".join(part if part[-1] in ".?!" else f"{part}." for part in parts if part)
-    return textwrap.shorten(re.sub(r"[$\\{}]", "", text), 400, placeholder=" …")
+    return textwrap.shorten(text.replace("\u200b", ""), 400, placeholder=" …")
 
 
 def _unique(words: Iterable[str]) -> str:

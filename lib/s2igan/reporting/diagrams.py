@@ -98,7 +98,7 @@ class Drawing:
             line = {"edgecolor": "black", "linewidth": 1, "linestyle": "--" if kind == "frozen" else "-"}
             shape = {"boxstyle": "round,pad=0,rounding_size=0.06", "facecolor": FACES[kind]}
             self.axis.add_patch(FancyBboxPatch((x - width / 2, y - half), width, 2 * half, **shape, **line))
-        self.axis.text(x, y, text, ha="center", va="center", fontsize=9)
+        self.axis.text(x, y, text, ha="center", va="center", fontsize=9, parse_math=True)
         return Box(x, y, width / 2, half)
 
     def arrow(

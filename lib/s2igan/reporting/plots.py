@@ -6,13 +6,15 @@ grey suffices. In a notebook every figure has an alternative text (`alternative_
 
 from __future__ import annotations
 
-import textwrap
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -21,6 +23,7 @@ from matplotlib.transforms import Bbox
 from s2igan.files import replacing
 from s2igan.reporting import alternative_text
 from s2igan.reporting.sheets import columns_of_rows, contact_sheet, enlarged, framed, grid
+from s2igan.reporting.text import distinct, shown
 
 # With the sheets of images, so that a notebook finds every figure here, and the module that gives figures their texts.
 __all__ = [
@@ -29,10 +32,24 @@ __all__ = [
     "waveform_and_mel",
 ]  # fmt: skip
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2, 1, 2)), (0, (1, 4)))
+LABEL = 48  # characters of a name beside or below a plot
 HATCHES = ("", "//", "..", "xx", "\\\\", "oo", "++", "**", "--")
+# For letters that the first font lacks: of these, the ones that the machine has. What no font has becomes a box.
+MORE_FONTS = (
+    "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "Microsoft YaHei",
+    "PingFang SC", "Hiragino Sans", "Malgun Gothic", "Nirmala UI", "Noto Sans Devanagari", "Arial Unicode MS",
+    "Noto Emoji",
+)  # fmt: skip
+_installed = set(font_manager.get_font_names())
 sns.set_theme(
-    context="notebook", style="whitegrid", palette="colorblind", rc={"figure.dpi": 100, "svg.hashsalt": "s2igan"}
-)
+    context="notebook", style="whitegrid", palette="colorblind",
+    rc={
+        "figure.dpi": 100, "svg.hashsalt": "s2igan", "text.parse_math": False,  # a $ in a caption is no formula
+        "font.family": ["sans-serif", *(name for name in MORE_FONTS if name in _installed)],
+    },
+)  # fmt: skip
+pd.set_option("display.html.use_mathjax", False)  # nor in a table on a page
+warnings.filterwarnings("ignore", "Glyph .* missing from")  # the figure shows that, once and not for every letter
 
 
 def save(figure: Figure, path: str | Path, vector: bool = True) -> None:
@@ -60,7 +77,7 @@ def attention(mel: np.ndarray, weights: np.ndarray, text: str) -> Figure:
     # A step of T' is four frames of 10 ms, and sees sixteen.
     top.fill_between((np.arange(len(weights)) * 4 + 8) / 100, weights, step="mid", alpha=0.8)
     top.axhline(1 / len(weights), linestyle="--", color="black", linewidth=1)
-    top.set(ylabel="attention", title=f"“{text}” (dashed: equal weights)")
+    top.set(ylabel="attention", title=shown(f"“{shown(text, 160, 1)}” (dashed: equal weights)"))
     bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="cividis", extent=(0, len(mel) / 100, 0, mel.shape[1]))
     bottom.set(xlabel="seconds", ylabel="mel band")
     bottom.grid(False)
@@ -78,7 +95,7 @@ def attention_by_feature(mel: np.ndarray, weights: np.ndarray, title: str = "", 
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 4.8), sharex=True, height_ratios=(2, 3))
     seconds = len(mel) / 100
     top.imshow(mel.T, origin="lower", aspect="auto", cmap="cividis", extent=(0, seconds, 0, mel.shape[1]))
-    top.set(ylabel="mel band", title=title)
+    top.set(ylabel="mel band", title=shown(title))
     # A step of T' is four frames of 10 ms, and sees sixteen.
     start, end = 0.06, 0.06 + 0.04 * len(weights)
     bottom.imshow(
@@ -96,7 +113,7 @@ def waveform_and_mel(waveform: np.ndarray, mel: np.ndarray, sample_rate: int = 2
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 3.6), sharex=True, height_ratios=(1, 2))
     seconds = len(waveform) / sample_rate
     top.plot(np.arange(len(waveform)) / sample_rate, waveform, linewidth=0.4)
-    top.set(ylabel="amplitude", title=title)
+    top.set(ylabel="amplitude", title=shown(title))
     image = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="cividis", extent=(0, seconds, 0, mel.shape[1]))
     bottom.set(xlabel="seconds", ylabel="mel band")
     bottom.grid(False)
@@ -127,11 +144,11 @@ def curves(
                 dash = DASHES[i % len(DASHES)]
                 (lines[run],) = axis.plot(*zip(*points, strict=True), color=f"C{i % 10}", linestyle=dash, linewidth=1.4)
         axis.set_xlabel("step", fontsize=9)
-        axis.set_ylabel(name, fontsize=9)
+        axis.set_ylabel(shown(name, 40, 1), fontsize=9)
         axis.tick_params(labelsize=8)
     for axis in list(axes.flat)[len(names) :]:
         axis.axis("off")
-    figure.suptitle(title)
+    figure.suptitle(shown(title))
     if len(runs) > 1:
         _legend_below(figure, {run: lines[run] for run in runs if run in lines})
     return figure
@@ -139,13 +156,14 @@ def curves(
 
 def _legend_below(figure: Figure, lines: dict[str, Line2D]) -> None:
     """A legend below the panels of a figure with constrained layout."""
-    figure.legend(lines.values(), lines.keys(), fontsize=9, ncol=4, handlelength=4, loc="outside lower center")
+    names = [shown(name, LABEL, 1) for name in lines]
+    figure.legend(lines.values(), names, fontsize=9, ncol=4, handlelength=4, loc="outside lower center")
 
 
 def _mark(axis: Axes, values: dict[str, float]) -> None:
     """Horizontal lines at named reference values such as chance, told apart by their dashes."""
     for (name, value), dash in zip(values.items(), DASHES[1:], strict=False):
-        axis.axhline(value, linestyle=dash, color="black", linewidth=1, label=f"{name} ({value:.3g})")
+        axis.axhline(value, linestyle=dash, color="black", linewidth=1, label=f"{shown(name, LABEL, 1)} ({value:.3g})")
 
 
 def bars(
@@ -165,11 +183,11 @@ def bars(
     for i, name in enumerate(names):
         heights = [group.get(name, np.nan) for group in values.values()]
         places = np.arange(len(values)) + (i - (len(names) - 1) / 2) * width
-        drawn = axis.bar(places, heights, width * 0.95, label=name, hatch=HATCHES[i % len(HATCHES)])
+        drawn = axis.bar(places, heights, width * 0.95, label=shown(name, LABEL, 1), hatch=HATCHES[i % len(HATCHES)])
         axis.bar_label(drawn, fmt="%.3g", fontsize=8)
     _mark(axis, reference or {})
-    axis.set_xticks(np.arange(len(values)), values.keys())
-    axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axis.set_xticks(np.arange(len(values)), [shown(name, LABEL, 1) for name in values])
+    axis.set(xlabel=xlabel, ylabel=ylabel, title=shown(title))
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -201,17 +219,17 @@ def small_multiples(
         for (reference, of_panels), dash in zip(references.items(), DASHES[1:], strict=False):
             if name in of_panels:
                 lines[reference] = axis.axvline(of_panels[name], color="black", linestyle=dash, linewidth=1.2)
-        axis.set_title(name, fontsize=10)
+        axis.set_title(shown(name, 32), fontsize=10)
         axis.tick_params(labelsize=8)
         axis.set(xlim=(-4, 104), ylim=(len(systems) - 0.5, -0.5), yticks=range(len(systems)))
-        axis.set_yticklabels(systems, fontsize=8)
+        axis.set_yticklabels([shown(system, LABEL, 1) for system in systems], fontsize=8)
     for i, axis in enumerate(axes.flat):
         if i >= len(values):
             axis.axis("off")
         elif i + columns >= len(values):  # the last panel of a column
             axis.tick_params(labelbottom=True)
             axis.set_xlabel(xlabel, fontsize=8)
-    figure.suptitle(title)
+    figure.suptitle(shown(title))
     if lines:
         _legend_below(figure, lines)
     return figure
@@ -224,12 +242,13 @@ def scatter(panels: dict[str, tuple[np.ndarray, Sequence[str]]], title: str = ""
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 4), squeeze=False)
     for axis, (heading, (points, labels)) in zip(axes[0], panels.items(), strict=True):
-        last, groups = axis is axes[0][-1], list(labels)
+        last, names = axis is axes[0][-1], distinct(list(labels), 36)
+        groups = [names[label] for label in labels]
         sns.scatterplot(x=points[:, 0], y=points[:, 1], hue=groups, style=groups, ax=axis, s=28, legend=last)
-        axis.set(xticks=[], yticks=[], title=heading, xlabel="t-SNE 1", ylabel="t-SNE 2")
+        axis.set(xticks=[], yticks=[], title=shown(heading, 48), xlabel="t-SNE 1", ylabel="t-SNE 2")
     if axes[0][-1].get_legend():
         sns.move_legend(axes[0][-1], "upper left", bbox_to_anchor=(1, 1), fontsize=7, title=None)
-    figure.suptitle(title)
+    figure.suptitle(shown(title))
     figure.tight_layout()
     return figure
 
@@ -238,9 +257,9 @@ def matrix(values: np.ndarray, xlabel: str, ylabel: str, rows: Sequence[str] = (
     """A matrix [R, C] as squares, dark where large; `rows` are the names of its rows."""
     figure, axis = plt.subplots(figsize=(9, 0.13 * len(values) + 0.8))
     axis.imshow(values, cmap="gray_r", aspect="auto", interpolation="nearest")
-    axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axis.set(xlabel=xlabel, ylabel=ylabel, title=shown(title))
     if len(rows):
-        axis.set_yticks(range(len(rows)), rows, fontsize=6)
+        axis.set_yticks(range(len(rows)), [shown(row, LABEL, 1) for row in rows], fontsize=6)
     axis.grid(False)
     return figure
 
@@ -254,8 +273,8 @@ def seeds(
         axis.plot(np.full(len(points), i), points, "o", color="black", markersize=5, markerfacecolor="none")
         axis.hlines(np.mean(points), i - 0.3, i + 0.3, color="black", linewidth=2)
     _mark(axis, reference or {})
-    axis.set_xticks(range(len(values)), [textwrap.fill(name, 12) for name in values], fontsize=9)
-    axis.set(xlabel="system (a ring is a seed, a bar the mean)", title=title)
+    axis.set_xticks(range(len(values)), [shown(name, 12, 6) for name in values], fontsize=9)
+    axis.set(xlabel="system (a ring is a seed, a bar the mean)", title=shown(title))
     axis.set_ylabel(ylabel, fontsize=10)
     axis.set_ylim(bottom=0)
     if reference:
@@ -277,8 +296,8 @@ def intervals(panels: dict[str, dict[str, tuple[float, float, float]]], xlabel: 
         for i, (mean, low, high) in enumerate(rows.values()):
             bounds = [[mean - low], [high - mean]] if np.isfinite(low) else None
             axis.errorbar(mean, i, xerr=bounds, fmt="o", color="black", capsize=4, markersize=5)
-        axis.set_yticks(range(len(rows)), list(rows), fontsize=9)
-        axis.set(title=heading, ylabel=ylabel, ylim=(len(rows) - 0.4, -0.6))
+        axis.set_yticks(range(len(rows)), [shown(row, LABEL, 1) for row in rows], fontsize=9)
+        axis.set(title=shown(heading), ylabel=ylabel, ylim=(len(rows) - 0.4, -0.6))
     axes[-1, 0].set_xlabel(xlabel)
     figure.tight_layout()
     return figure
@@ -291,8 +310,8 @@ def placed(scores: np.ndarray, values: dict[str, float], threshold: float, xlabe
     right = 1.05 * max(float(np.max(scores)), threshold, *values.values())
     axis.axvspan(threshold, right, facecolor="none", edgecolor="grey", hatch="//", linewidth=0)
     for (name, value), dash in zip(values.items(), DASHES * len(values), strict=False):
-        axis.axvline(value, linestyle=dash, color="black", linewidth=2, label=textwrap.shorten(name, 60))
-    axis.set(xlabel=xlabel, ylabel="captions", title=title, xlim=(None, right))
+        axis.axvline(value, linestyle=dash, color="black", linewidth=2, label=shown(name, 60, 1))
+    axis.set(xlabel=xlabel, ylabel="captions", title=shown(title), xlim=(None, right))
     axis.grid(False)
     axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), handlelength=4)
     return figure

@@ -5,13 +5,14 @@ Images are uint8 arrays [s, s, 3]. `plots` has these functions too.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from s2igan.reporting.text import shown
 
 IMAGE_DPI = 90  # of figures that hold images, on a page as in a file
 
@@ -53,7 +54,7 @@ def _show_sheets(
 
 def _label_rows(axis: Axes, height: int, labels: Sequence[str], characters: int) -> None:
     positions = [(i + 0.5) * height / len(labels) for i in range(len(labels))]
-    axis.set_yticks(positions, [textwrap.fill(label, characters) for label in labels], fontsize=8)
+    axis.set_yticks(positions, [shown(label, characters, 6) for label in labels], fontsize=8)
 
 
 def contact_sheet(
@@ -62,7 +63,7 @@ def contact_sheet(
     """Rows of images, about `inch` inches each, with a label at the left of each row."""
     sheet = grid(rows)
     figure, (axis,) = _show_sheets([sheet], len(rows[0][0]), inch)
-    axis.set_title(title)
+    axis.set_title(shown(title))
     if labels:
         _label_rows(axis, len(sheet), labels, 48)
     return figure
@@ -79,7 +80,7 @@ def columns_of_rows(
     figure, axes = _show_sheets(sheets, len(next(iter(blocks.values()))[0][0]), inch)
     for axis, heading in zip(axes, blocks, strict=True):
         characters = max(8, int(axis.get_window_extent().width / 7))
-        axis.set_title(textwrap.fill(heading, characters), fontsize=10)
+        axis.set_title(shown(heading, characters, 6), fontsize=10)
     if labels:
         _label_rows(axes[0], len(sheets[0]), labels, 42)
     return figure

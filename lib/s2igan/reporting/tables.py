@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from s2igan.config import PAPER_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS
+from s2igan.reporting.text import emphasised, in_latex, in_markdown
 
 METRICS = ("mAP", "mAP released", "FID", "KID", "IS", "IS all")  # a column without any value is left out
 BETTER = {"mAP": 1, "mAP released": 1, "FID": -1, "KID": -1, "IS": 1, "IS all": 1, "SEN mAP": 1}  # 1: higher is better
@@ -172,10 +173,16 @@ def summary(table: pd.DataFrame) -> str:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Any table as Markdown; the index has its name as heading, if it has one."""
+    """Any table as Markdown, in which names stay text; the index has its name as heading, if it has one."""
+
+    def escaped(text: str) -> str:
+        return emphasised(text, in_markdown, "**{}**", "*{}*")
+
     header = [" ".join(filter(None, name)) if isinstance(name, tuple) else str(name) for name in table.columns]
     body = [[str(name), *map(_shown, row)] for name, row in zip(table.index, table.to_numpy(dtype=object), strict=True)]
-    lines = [[table.index.name or "", *header], ["---", *["---:"] * len(header)], *body]
+    lines = [[table.index.name or "", *header], *body]
+    lines = [[escaped(text) for text in line] for line in lines]
+    lines.insert(1, ["---", *["---:"] * len(header)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -188,10 +195,7 @@ def latex(table: pd.DataFrame, caption: str) -> str:
     """Any table as a LaTeX tabular (booktabs); bold and italics as LaTeX has them."""
 
     def escaped(text: str) -> str:
-        for sign, command in (("**", "textbf"), ("*", "textit")):
-            if text.startswith(sign) and text.endswith(sign) and len(text) > 2 * len(sign):
-                return f"\\{command}{{{escaped(text[len(sign) : -len(sign)])}}}"
-        return text.replace("_", r"\_").replace("±", r"$\pm$").replace("%", r"\%")
+        return emphasised(text, in_latex, r"\textbf{{{}}}", r"\textit{{{}}}")
 
     shown = table.map(lambda value: escaped(_shown(value)))
     shown.index = [escaped(str(name)) for name in table.index]
