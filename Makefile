@@ -14,6 +14,8 @@
 # make site             a book of the executed notebooks, the tables and the library (STUDY=mini-reference: of that study)
 # make clean            deletes runs, built data and the site; keeps results/reference and everything else in data/
 
+# Other packages, another Python or another start of it: the virtual environment has its own.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUTF8 PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS
 .PHONY: help study study-full distinctive speak test lint fuzz bench lab read site clean
 .DEFAULT_GOAL := help
 VENV := .venv

@@ -2,7 +2,12 @@
 
 import sys
 
-from s2igan.workflow.commands import main
+from s2igan.workflow.environment import prepare
 
 if __name__ == "__main__":
+    prepare()
+    from s2igan.workflow.commands import main
+    from s2igan.workflow.streams import make_patient
+
+    make_patient()
     sys.exit(main())

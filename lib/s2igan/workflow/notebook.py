@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import resource
 import sys
 import threading
@@ -15,6 +14,8 @@ from typing import Any
 import yaml
 
 from s2igan import BadInput, config
+from s2igan.files import make_folder, write_atomic
+from s2igan.workflow.environment import kernel_environment, replace_environment
 from s2igan.workflow.interrupts import stop_after, stoppable
 
 
@@ -47,14 +48,10 @@ def run_notebook(
     """
     if not notebook.is_file():
         raise BadInput(f"notebook {notebook} does not exist")
-    config.resolve(parameters)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    (out.parent / "params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
-    threads = str(parameters.get("threads", 1))
-    os.environ |= {f"{library}_NUM_THREADS": threads for library in ("OMP", "OPENBLAS", "MKL")}
-    os.environ |= {"PYTHONHASHSEED": "0", "OMP_WAIT_POLICY": "PASSIVE", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    # The kernel of the running Python, whatever else is installed for the user.
-    os.environ["JUPYTER_PATH"] = os.path.join(sys.prefix, "share", "jupyter")
+    settings = config.resolve(parameters)
+    make_folder(out.parent)
+    write_atomic(out.parent / "params.yaml", yaml.safe_dump(parameters, sort_keys=False))
+    replace_environment(kernel_environment(settings.threads))
     if parent:
         threading.Thread(target=stop_after, args=[parent], daemon=True).start()
     return stoppable(lambda: execute(notebook, out, parameters, label or out.parent.name))

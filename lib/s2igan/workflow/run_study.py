@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import fcntl
 import io
-import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,11 @@ import psutil
 import yaml
 
 from s2igan import BadInput, config
-from s2igan.files import project_root
+from s2igan.files import make_folder, project_root, write_atomic, write_json
 from s2igan.workflow import study
 from s2igan.workflow.interrupts import stoppable
+from s2igan.workflow.lock import alone
+from s2igan.workflow.machine import cores_for, usable_cores, usable_memory
 from s2igan.workflow.words import is_on, read_words, with_file
 
 
@@ -31,7 +31,7 @@ class Call:
     """What one call of `python -m s2igan study` asks for."""
 
     given: dict[str, Any]  # what study.plan reads
-    cores: int
+    cores: int | None  # runs side by side; None: as many as fit this machine
     listing: bool  # only list what would run
     dry: bool
 
@@ -46,7 +46,7 @@ def read_call(words: Iterable[str], full: bool) -> Call:
     given = {**defaults, **(study.DRY if dry else {}), **with_file(given)}
     if dry:  # in a folder of its own, beside the real study
         given["study"] = f"{given.get('study') or given.get('preset') or 'mini'}-dry"
-    return Call(given, int(cores or usable_cores()), listing, dry)
+    return Call(given, int(cores) if cores else None, listing, dry)
 
 
 def run_study(words: Iterable[str], full: bool) -> int:
@@ -56,10 +56,11 @@ def run_study(words: Iterable[str], full: bool) -> int:
     study.check_folders(chosen)
     root = project_root()
     os.chdir(root)
+    leave_out_profiles()
     folder = root / "results" / chosen.name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with alone(root / "results" / ".lock"):
-        (folder / "study.yaml").write_text(yaml.safe_dump(call.given, sort_keys=False))
+        write_atomic(folder / "study.yaml", yaml.safe_dump(call.given, sort_keys=False))
         if status := download_missing(chosen, call.listing):  # before Snakemake looks at the folders
             return status
         if not call.listing:
@@ -71,15 +72,19 @@ def run_study(words: Iterable[str], full: bool) -> int:
         status = stoppable(lambda: snakemake(arguments, events))
         timing = measured(events) if status == 0 and events.jobs and not call.listing else {}
         if timing:
-            (folder / "timing.json").write_text(json.dumps(timing, indent=1) + "\n")
+            write_json(folder / "timing.json", timing)
     tell(call, chosen, events, status, timing)
     return status
 
 
 def snakemake_arguments(call: Call, chosen: study.Study, plan_file: Path) -> list[str]:
-    """The command line of Snakemake."""
-    arguments = ["--snakefile", "Snakefile", "--configfile", str(plan_file), "--cores", str(call.cores)]
-    arguments += ["--rerun-incomplete", "--nolock", "--scheduler", "greedy"]
+    """The command line of Snakemake. No profile: one of the user's would make another study of it.
+
+    An input counts as changed by its content, however large it is, not by its time.
+    """
+    arguments = ["--snakefile", "Snakefile", "--configfile", str(plan_file), "--cores", str(cores_of(call, chosen))]
+    arguments += ["--rerun-incomplete", "--nolock", "--scheduler", "greedy", "--max-checksum-file-size", "100TB"]
+    arguments += ["--profile", "none", "--workflow-profile", "none"]
     if any(Path("/dev").glob("nvidia[0-9]*")):  # runs on GPUs take turns; otherwise all would share them
         arguments += ["--resources", f"gpu={next(iter(chosen.of.values())).processes}"]
     return arguments + (["--dry-run"] if call.listing else ["--quiet", "all"])
@@ -120,9 +125,28 @@ def download_missing(chosen: study.Study, listing: bool) -> int:
     return stoppable(work) if of else 0
 
 
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores_of(call: Call, chosen: study.Study) -> int:
+    """The cores of a study: as asked, else as many as this process may use and as the memory allows, which is said."""
+    if call.cores:
+        return call.cores
+    values, cores, memory = next(iter(chosen.of.values())), usable_cores(), usable_memory()
+    fitting = cores_for(values.preset, values.threads * values.processes, cores, memory)
+    if fitting < cores:
+        note(f"{memory / 2**30:.1f} GiB of memory: {fitting} of {cores} cores are used; CORES={cores} uses all")
+    return fitting
+
+
+def leave_out_profiles() -> None:
+    """Takes Snakemake's variables out of this process's environment, and says so."""
+    if names := sorted(name for name in os.environ if name.startswith("SNAKEMAKE_")):
+        note(f"not used: {', '.join(names)}; a study has settings of its own")
+        for name in names:
+            del os.environ[name]
+
+
+def note(line: str) -> None:
+    """Says something that is no error, on stderr."""
+    print(f"note: {line}", file=sys.stderr, flush=True)
 
 
 class Events(logging.Handler):
@@ -196,14 +220,3 @@ def print_summary(chosen: study.Study) -> None:
         print(f"executed notebooks  {folder.parent}/*/*.ipynb")
     if chosen.tables:
         print(f"\ntables of the paper {config.run_dir(values, 'tables')}/")
-
-
-@contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Holds a lock on `path` until this process ends, however it ends. Raises BadInput if another study holds it."""
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BadInput("another study is running in this folder: wait for it or stop it") from None
-        yield

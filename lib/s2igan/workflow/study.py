@@ -17,6 +17,7 @@ import yaml
 
 from s2igan import BadInput, config
 from s2igan.config import DEFAULT_SYSTEMS, PAPER_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS, Settings
+from s2igan.workflow.machine import usable_cores
 from s2igan.workflow.words import as_list, in_plural, is_on
 
 DEFAULTS = {"datasets": "mini-flowers", "seeds": "0", "systems": ",".join(DEFAULT_SYSTEMS)}
@@ -30,7 +31,7 @@ DRY = {
     "data_backbone_weights": "random", "data_fid_weights": "random", "classifier_epochs": 1,
     "rdg_recalibration_images": 16,
     "sen_steps": 2, "sen_text_steps": 2, "sen_validate_every": 1, "rdg_steps": 2, "rdg_log_every": 1,
-    "rdg_sample_every": 2, "rdg_checkpoint_every": 1, "eval_batch": 16, "threads": os.cpu_count() or 1,
+    "rdg_sample_every": 2, "rdg_checkpoint_every": 1, "eval_batch": 16, "threads": usable_cores(),
 }  # fmt: skip
 
 

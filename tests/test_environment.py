@@ -1,0 +1,147 @@
+"""What a user's machine brings along: variables, folders, quotas, locks, closed streams."""
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from s2igan import BadInput
+from s2igan.workflow import environment, machine
+from s2igan.workflow.lock import alone
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def cgroup(folder: Path, lines: str, **files: str) -> tuple[Path, Path]:
+    """A made-up /sys/fs/cgroup with these files (__ for /), and a /proc/self/cgroup with these lines."""
+    for name, content in files.items():
+        path = folder / "cgroup" / name.replace("__", "/").replace("cpu_cfs", "cpu.cfs").replace("_max", ".max")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content + "\n")
+    (folder / "self").write_text(lines)
+    return folder / "cgroup", folder / "self"
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "cores"),
+    [
+        ("0::/\n", {}, 64),
+        ("0::/\n", {"cpu_max": "200000 100000"}, 2),
+        ("0::/a/b\n", {"a__cpu_max": "150000 100000", "a__b__cpu_max": "max 100000"}, 2),  # a parent's counts
+        ("0::/a/b\n", {"cpu_max": "max 100000"}, 64),
+        ("0::/a\n", {"a__cpu_max": "1000 100000"}, 1),
+        ("4:cpu,cpuacct:/a\n", {"cpu__a__cpu_cfs_quota_us": "300000", "cpu__a__cpu_cfs_period_us": "100000"}, 3),
+        ("4:cpu:/not/there\n", {"cpu__cpu_cfs_quota_us": "-1", "cpu__cpu_cfs_period_us": "100000"}, 64),
+        ("nonsense\n", {"cpu_max": "what ever"}, 64),
+    ],
+)
+def test_a_cpu_quota_counts(lines, files, cores, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    assert machine.usable_cores(*cgroup(tmp_path, lines, **files)) == cores
+
+
+def test_a_memory_limit_counts(tmp_path):
+    whole = machine.usable_memory(tmp_path / "none", tmp_path / "none")
+    assert machine.usable_memory(*cgroup(tmp_path, "0::/a\n", a__memory_max=str(2**30), memory_max="max")) == 2**30
+    assert machine.usable_memory(*cgroup(tmp_path, "0::/b\n", b__memory_max=str(2**70))) == whole
+    (tmp_path / "cgroup/memory").mkdir()
+    (tmp_path / "cgroup/memory/memory.limit_in_bytes").write_text(f"{2**31}\n")
+    assert machine.usable_memory(*cgroup(tmp_path, "3:memory:/docker/1\n")) == 2**31
+    assert [machine.cores_for("mini", 1, 64, gib * 2**30) for gib in (1, 8, 1000)] == [1, 5, 64]
+    assert machine.cores_for("mini", 4, 64, 8 * 2**30) == 20
+
+
+def test_the_temporary_folder_is_short_and_there(tmp_path):
+    long = tmp_path / ("x" * 160)
+    long.mkdir()
+    for named in (str(long), str(tmp_path / "none"), "", str(Path(__file__))):
+        folder = environment.temporary_folder({"TMPDIR": named})
+        assert len(folder) <= environment.LONGEST and os.access(folder, os.W_OK)
+    assert environment.temporary_folder({"TMPDIR": "/var/tmp"}) == "/var/tmp"
+
+
+def test_another_package_in_pythonpath_is_left_out_and_so_is_what_changes_python():
+    library = str(ROOT / "lib")
+    given = {"PYTHONPATH": f"/other:{library}", "PYTHONOPTIMIZE": "2", "PYTHONHOME": "/other", "PYTHONUNBUFFERED": "1"}
+    kept = environment.with_own_python({**given, "PATH": "/bin"})
+    assert kept == {"PYTHONPATH": library, "PYTHONUNBUFFERED": "1", "PATH": "/bin"}
+    assert environment.with_own_python({"PYTHONPATH": "/other"}) == {}
+    assert environment.with_own_python(kept) == kept
+    assert environment.foreign_paths(given) == ["/other"]
+
+
+def run(words, folder, **more) -> subprocess.CompletedProcess:
+    given = {**os.environ, "PYTHONPATH": str(ROOT / "lib"), **more}
+    return subprocess.run(
+        [sys.executable, "-m", "s2igan", *words], cwd=folder, env=given, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_fakes_of_packages_are_not_imported(tmp_path):
+    for name in ("click", "torch", "yaml", "numpy"):
+        for folder in (tmp_path / "path", tmp_path / "here"):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "__init__.py").write_text("raise SystemExit(99)")
+    ran = run(["study", "SEEDS=é"], tmp_path / "here", PYTHONPATH=f"{tmp_path / 'path'}:{ROOT / 'lib'}", LC_ALL="POSIX",
+              PYTHONUTF8="0", PYTHONIOENCODING="ascii")  # fmt: skip
+    note, error = ran.stderr.splitlines()
+    assert note == f"note: not used of PYTHONPATH: {tmp_path / 'path'}"
+    assert (ran.returncode, error.split(":")[:2]) == (2, ["error", " parameter 'seeds' is '\\xe9'"])
+
+
+@pytest.mark.parametrize(
+    ("redirected", "status", "said"),
+    [
+        ("--help >/dev/full", 2, "error: cannot write to the standard output: No space left on device\n"),
+        ("--help >&-", 0, ""),
+        ("study SEEDS=x 2>&-", 2, ""),
+        ("study SEEDS=x 2>/dev/full", 2, ""),
+        ("study SEEDS=x >&- 2>&- <&-", 2, ""),
+        ("--help | true", 0, ""),
+    ],
+)
+def test_standard_streams_that_are_closed_or_full(redirected, status, said, tmp_path):
+    command = f"{sys.executable} -m s2igan {redirected}"
+    given = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+    ran = subprocess.run(command, shell=True, cwd=tmp_path, env=given, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (status, said)
+
+
+def test_a_lock_is_held_once(tmp_path):
+    with alone(tmp_path / ".lock"), pytest.raises(BadInput, match="another study is running"), alone(tmp_path / ".lock"):
+        pass
+    with alone(tmp_path / ".lock"):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(number, tmp_path, monkeypatch, capsys):
+    def none(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with alone(tmp_path / ".lock"):
+        assert "no locks on the file system" in capsys.readouterr().err
+        with pytest.raises(BadInput, match="another study is running"), alone(tmp_path / ".lock"):
+            pass
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with alone(tmp_path / ".lock"):
+        content = (tmp_path / ".lock-file").read_text()
+    (tmp_path / ".lock-file").write_text(content.replace(str(os.getpid()), str(ended.pid)))  # left by a killed study
+    with alone(tmp_path / ".lock"):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_lock_that_cannot_be_written_is_one_line(number, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(BadInput, match="cannot write .*lock"), alone(tmp_path / ".lock"):
+        pass
