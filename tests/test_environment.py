@@ -112,9 +112,10 @@ def test_standard_streams_that_are_closed_or_full(redirected, status, said, tmp_
 
 
 def test_a_lock_is_held_once(tmp_path):
-    with alone(tmp_path / ".lock"), pytest.raises(BadInput, match="another study is running"), alone(tmp_path / ".lock"):
+    path = tmp_path / ".lock"
+    with alone(path), pytest.raises(BadInput, match="another study is running"), alone(path):
         pass
-    with alone(tmp_path / ".lock"):
+    with alone(path):
         pass
 
 
@@ -143,5 +144,5 @@ def test_a_lock_that_cannot_be_written_is_one_line(number, tmp_path, monkeypatch
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(BadInput, match="cannot write .*lock"), alone(tmp_path / ".lock"):
+    with pytest.raises(BadInput, match=r"cannot write .*lock"), alone(tmp_path / ".lock"):
         pass
