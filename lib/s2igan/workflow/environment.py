@@ -128,12 +128,12 @@ def kernel_environment(threads: int, environment: Mapping[str, str] | None = Non
     base = with_own_python(environment)
     base |= with_own_folders(base)
     base = {name: value for name, value in base.items() if not name.startswith(("JUPYTER_", "IPYTHON"))}
-    own, cache = own_folder(base["TMPDIR"]), os.path.join(base["XDG_CACHE_HOME"], "s2igan")
+    private, cache = own_folder(base["TMPDIR"]), os.path.join(base["XDG_CACHE_HOME"], "s2igan")
     base.pop("MATPLOTLIBRC", None)
     return base | {
         "MPLBACKEND": INLINE, "MPLCONFIGDIR": os.path.join(cache, "matplotlib"),
-        "IPYTHONDIR": str(own / "ipython"), "JUPYTER_NO_CONFIG": "1",
-        **{f"JUPYTER_{kind.upper()}_DIR": str(own / "jupyter" / kind) for kind in ("config", "data", "runtime")},
+        "IPYTHONDIR": str(private / "ipython"), "JUPYTER_NO_CONFIG": "1",
+        **{f"JUPYTER_{kind.upper()}_DIR": str(private / "jupyter" / kind) for kind in ("config", "data", "runtime")},
         # The kernel of the running Python, whatever else is installed for the user.
         "JUPYTER_PATH": os.path.join(sys.prefix, "share", "jupyter"),
         "PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8", "PYDEVD_DISABLE_FILE_VALIDATION": "1",
