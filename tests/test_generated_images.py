@@ -7,10 +7,11 @@ import pytest
 import torch
 from small_training import settings_for, train_rdg
 
+from s2igan.evaluation.diversity import diversity_rows
 from s2igan.evaluation.evaluator import FeatureNetworks
 from s2igan.evaluation.feature_networks import extract
 from s2igan.evaluation.generate import generate
-from s2igan.evaluation.images import evaluate_rdg
+from s2igan.evaluation.images import evaluate_rdg, nearest_pairs
 from s2igan.evaluation.references import evaluate_real
 from s2igan.reporting.cost import EVALUATION_FORWARDS
 
@@ -27,7 +28,9 @@ def test_evaluation_rows_and_their_repetition(world, tmp_path):
     assert {"mAP", "FID", "KID", "IS", "IS_std", "attribute colour", "asked colour"} <= set(values)
     assert all(row["split"] == "test" for row in first)
     # 4 unseen classes of 5 images with a caption each.
-    assert all(row["n"] == 20 for row in first if "asked" not in row["metric"])
+    assert all(row["n"] == 20 for row in first if "asked" not in row["metric"] and row["metric"] != "diversity")
+    assert values["diversity"]["n"] == 100  # five images of each caption
+    assert {"R@1", "R@50", "precision", "recall", "density", "coverage", "training distance"} <= set(values)
     assert values["IS"]["per_split"] == 10  # two splits of as many images as there are real ones
     assert values["asked colour"]["value"] == values["attribute colour"]["value"]  # a flower's colour is always named
     naming = sum("ring" in world.store.caption_text[i] for i in world.store.caption_ids_of("test"))
@@ -38,6 +41,9 @@ def test_evaluation_rows_and_their_repetition(world, tmp_path):
     # A gallery of 20 generated images, 5 of each of 4 classes.
     harmonic = sum(1 / k for k in range(1, 21))
     assert real["mAP chance"] == pytest.approx(100 * (4 / 19 + harmonic / 20 * 15 / 19))
+    beside = {f"{name} real" for name in ("precision", "coverage", "diversity", "training distance")}
+    assert beside | {"R@1 chance", "R@50 class", "diversity fitting"} <= set(real)
+    assert real["R@1 chance"] == pytest.approx(100 / 20) and real["R@1 class"] == pytest.approx(100 / 5)
     scores = [(row["n"], row["per_split"]) for row in [*first, *rows] if row["metric"] in ("IS", "IS real")]
     assert scores == [(20, 10), (20, 10)]
     attributes = [name for name in values if name.startswith(("asked ", "attribute "))]
@@ -85,7 +91,35 @@ def test_the_cost_page_counts_the_forwards_of_an_evaluation(world, tmp_path, bac
     scoring = FeatureNetworks(retrieval, fid, classifier, features, features)
     evaluate_rdg(generator, world.store, speech, scoring, settings)
     images = len(world.store.caption_ids_of("test"))
-    assert sum(calls) == images * EVALUATION_FORWARDS[backbone]
+    of_diversity = 5 * images  # of at most 40 captions, by one network: too few to count at full size
+    assert sum(calls) == images * EVALUATION_FORWARDS[backbone] + of_diversity
+
+
+def test_a_generator_without_noise_has_no_diversity_and_the_nearest_pairs_can_be_shown(world, tmp_path):
+    settings, store = settings_for("S2IGAN"), world.store
+    speech, generator = torch.randn(len(store.caption_image), 16), train_rdg(world, tmp_path, rdg_steps=2)
+    features = extract(world.evaluator, store.images, 32)
+    networks = FeatureNetworks(world.evaluator, world.evaluator, world.evaluator, features, features)
+    rows = evaluate_rdg(generator, store, speech, networks, settings)
+    values = {row["metric"]: row["value"] for row in rows}
+    assert values["diversity"] > 0 and values["change by z"] > 0 and values["change by eps"] > 0
+    made, training, distances = nearest_pairs(generator, store, speech, settings, rows)
+    assert made.shape == training.shape == (10, 32, 32, 3) and distances == sorted(distances)
+    found = extract(world.evaluator, made, 32)
+    near = extract(world.evaluator, training, 32)
+    assert (found - near).norm(dim=1).numpy() == pytest.approx(distances, rel=1e-2)
+
+    def of_noise(generator):
+        rows = diversity_rows(generator, store, speech, networks, settings)
+        return {row["metric"]: row["value"] for row in rows}
+
+    with torch.no_grad():  # z has no weight, and sigma is exp(-100)
+        size, linear = generator.condition_size, generator.augment.linear
+        generator.first.linear.weight[:, size:] = 0
+        assert of_noise(generator)["change by z"] == 0 < of_noise(generator)["change by eps"]
+        for rows, bias in ((slice(size, 2 * size), -200), (slice(3 * size, None), 10)):
+            linear.weight[rows], linear.bias[rows] = 0, bias
+    assert of_noise(generator) == {"diversity": 0, "change by z": 0, "change by eps": 0}
 
 
 def test_generated_images_do_not_depend_on_the_batch(world, tmp_path):

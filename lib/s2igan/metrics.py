@@ -1,4 +1,5 @@
-"""The metrics of the paper's tables as pure functions: mAP, Inception Score, Frechet distance, kernel distance.
+"""Metrics as pure functions: mAP, Inception Score, Frechet distance, kernel distance, as in the paper's tables; and
+instance retrieval, precision, recall, density, coverage, diversity and the distance to the nearest training image.
 
 N, M are numbers of images, Q of queries, G of gallery items, D features, C classes.
 """
@@ -6,6 +7,8 @@ N, M are numbers of images, Q of queries, G of gallery items, D features, C clas
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
+from math import comb
 
 import numpy as np
 import torch
@@ -40,22 +43,30 @@ def mean_average_precision(
     Returns: the mean over the queries with at least one positive, in 0 .. 1.
     Raises: BadInput when no query has a positive in the gallery.
     """
-    queries, gallery = _float_tensor(queries), _float_tensor(gallery)
-    # Products are divided by the lengths, so that there is no second gallery in memory.
-    lengths = torch.linalg.vector_norm(gallery, dim=1).clamp_min(1e-12)  # (G,)
-    query_labels, gallery_labels = (np.asarray(torch.as_tensor(x).cpu()) for x in (query_labels, gallery_labels))
+    query_labels, gallery_labels = _as_array(query_labels), _as_array(gallery_labels)
     positives_of = {label: np.flatnonzero(gallery_labels == label) for label in np.unique(query_labels)}
     total, count = 0.0, 0
-    block = max(1, 2_000_000 // max(1, len(gallery)))  # queries at once: bounds the memory of their similarities
-    for start in range(0, len(queries), block):
-        similarity = (F.normalize(queries[start : start + block], dim=1) @ gallery.T).div_(lengths).numpy()  # (b, G)
-        for row, label in zip(similarity, query_labels[start : start + block], strict=True):
-            if len(positives_of[label]):
-                total += _average_precision(row, positives_of[label])
-                count += 1
+    for row, label in zip(_similarities(queries, gallery), query_labels, strict=True):
+        if len(positives_of[label]):
+            total += _average_precision(row, positives_of[label])
+            count += 1
     if count == 0:
         raise BadInput("mean average precision: no query has an image of its class in the gallery")
     return total / count
+
+
+def _as_array(ids: np.ndarray | Tensor) -> np.ndarray:
+    return np.asarray(torch.as_tensor(ids).cpu())
+
+
+def _similarities(queries: np.ndarray | Tensor, gallery: np.ndarray | Tensor) -> Iterator[np.ndarray]:
+    """The cosines of each query of [Q, D] with a gallery [G, D]: Q times [G]."""
+    queries, gallery = _float_tensor(queries), _float_tensor(gallery)
+    # Products are divided by the lengths, so that there is no second gallery in memory.
+    lengths = torch.linalg.vector_norm(gallery, dim=1).clamp_min(1e-12)  # (G,)
+    block = max(1, 2_000_000 // max(1, len(gallery)))  # queries at once: bounds the memory of their similarities
+    for start in range(0, len(queries), block):
+        yield from (F.normalize(queries[start : start + block], dim=1) @ gallery.T).div_(lengths).numpy()  # (b, G)
 
 
 def _average_precision(similarity: np.ndarray, positives: np.ndarray) -> float:
@@ -82,7 +93,7 @@ def chance_mean_average_precision(query_labels: np.ndarray | Tensor, gallery_lab
     Returns: the mean over the queries with at least one positive, in 0 .. 1.
     Raises: BadInput when no query has a positive in the gallery.
     """
-    query_labels, gallery_labels = (np.asarray(torch.as_tensor(x).cpu()) for x in (query_labels, gallery_labels))
+    query_labels, gallery_labels = _as_array(query_labels), _as_array(gallery_labels)
     size = len(gallery_labels)
     labels, counts = np.unique(gallery_labels, return_counts=True)
     positives = counts[np.searchsorted(labels, query_labels[np.isin(query_labels, labels)])]  # of each query
@@ -90,6 +101,50 @@ def chance_mean_average_precision(query_labels: np.ndarray | Tensor, gallery_lab
         raise BadInput("chance of mean average precision: no query has an image of its class in the gallery")
     p = (positives - 1) / max(1, size - 1)
     return float(np.mean(p + (1 / np.arange(1, size + 1)).mean() * (1 - p)))
+
+
+def recall_at(
+    queries: np.ndarray | Tensor,
+    query_ids: np.ndarray | Tensor,
+    gallery: np.ndarray | Tensor,
+    gallery_ids: np.ndarray | Tensor,
+    ks: Sequence[int],
+) -> dict[int, float]:
+    """Instance retrieval R@k: the share of queries with an item of their own id among the k most similar ones (cosine).
+
+    A real image asks, generated images answer, and an id is the real image whose caption an image was generated from.
+
+    Args: queries: [Q, D]; query_ids: [Q]; gallery: [G, D]; gallery_ids: [G]. Equal similarities keep its order.
+    Returns: {k: 0 .. 1}, over the queries whose id occurs in the gallery.
+    Raises: BadInput where there is no such query.
+    """
+    query_ids, gallery_ids = _as_array(query_ids), _as_array(gallery_ids)
+    ranks = []
+    for row, label in zip(_similarities(queries, gallery), query_ids, strict=True):
+        hits = np.flatnonzero(gallery_ids == label)
+        if len(hits):
+            first = hits[np.argmax(row[hits])]  # of equal ones the first
+            ranks.append(1 + (row > row[first]).sum() + (row[:first] == row[first]).sum())
+    if not ranks:
+        raise BadInput("instance retrieval: no query has an item of its own in the gallery")
+    return {k: float((np.array(ranks) <= k).mean()) for k in ks}
+
+
+def chance_recall_at(
+    query_ids: np.ndarray | Tensor, gallery_ids: np.ndarray | Tensor, ks: Sequence[int]
+) -> dict[int, float]:
+    """What `recall_at` is expected to be for a random ranking: 1 - C(G - m, k) / C(G, k), the mean over the queries.
+
+    m is the number of items of the query's own id among the G of the gallery.
+
+    Raises: BadInput where no query has one.
+    """
+    query_ids, gallery_ids = _as_array(query_ids), _as_array(gallery_ids)
+    size, counts = len(gallery_ids), (gallery_ids == query_ids[:, None]).sum(1)  # (Q,)
+    if not counts.any():
+        raise BadInput("chance of instance retrieval: no query has an item of its own in the gallery")
+    numbers = counts[counts > 0].tolist()
+    return {k: float(np.mean([1 - comb(size - m, k) / comb(size, min(k, size)) for m in numbers])) for k in ks}
 
 
 def inception_score(probabilities: np.ndarray | Tensor, splits: int = 10) -> tuple[float, float]:
@@ -162,3 +217,57 @@ def kernel_distance(
         a, b, kid_subsets=subsets, kid_subset_size=min(len(a), len(b), 1000), rng_seed=seed, verbose=False
     )
     return float(result[KEY_METRIC_KID_MEAN])
+
+
+def precision_recall_density_coverage(
+    real: np.ndarray | Tensor, generated: np.ndarray | Tensor, nearest: int = 5
+) -> dict[str, float]:
+    """Fidelity and diversity by nearest neighbours (Kynkaanniemi et al. 2019; Naeem et al. 2020, package `prdc`).
+
+    The ball of an image reaches to its `nearest`-th neighbour in its own set, that one left out. `precision`: share of
+    the generated images in the ball of any real one. `recall`: share of the real ones in the ball of any generated one.
+    `density`: in how many balls of real images a generated one lies, over `nearest`; may exceed 1. `coverage`: share of
+    the real images that have a generated one in their ball. Take sets of equal size: all four depend on it.
+
+    Args: real: [N, D]; generated: [M, D], more than `nearest` rows each.
+    Raises: BadInput for fewer rows.
+    """
+    if min(len(real), len(generated)) <= nearest:
+        raise BadInput(f"precision and recall: {min(len(real), len(generated))} images have no {nearest} neighbours")
+    real, generated = _float_tensor(real).double(), _float_tensor(generated).double()
+    # The first of the sorted distances is that of an image to itself.
+    of_real, of_generated = (torch.cdist(x, x).kthvalue(nearest + 1, 1).values for x in (real, generated))
+    distances = torch.cdist(real, generated)  # (N, M)
+    in_real = distances < of_real[:, None]
+    found = {
+        "precision": in_real.any(0),
+        "recall": (distances < of_generated).any(1),
+        "density": in_real.sum(0).double() / nearest,
+        "coverage": in_real.any(1),
+    }
+    return {name: float(values.double().mean()) for name, values in found.items()}
+
+
+def mean_distance(features: np.ndarray | Tensor, groups: np.ndarray | Tensor) -> float:
+    """Diversity: the mean Euclidean distance of two different rows of a group, as the mean over the groups.
+
+    Args: features: [N, D]; groups: the group of each row, [N]; those of a single row do not count.
+    Raises: BadInput where no group has two rows.
+    """
+    features, groups = _float_tensor(features).double(), torch.as_tensor(groups)
+    means = [torch.pdist(features[groups == group]).mean() for group in groups.unique()]
+    means = [float(mean) for mean in means if torch.isfinite(mean)]
+    if not means:
+        raise BadInput("diversity: no group has two images")
+    return float(np.mean(means))
+
+
+def nearest_rows(features: np.ndarray | Tensor, others: np.ndarray | Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """For each row of [N, D] its nearest row of [M, D] by Euclidean distance: distances [N], and which rows [N]."""
+    features, others = _float_tensor(features), _float_tensor(others)
+    block = max(1, 20_000_000 // max(1, len(others)))
+    found = [torch.cdist(features[k : k + block], others).argmin(1) for k in range(0, len(features), block)]
+    rows = torch.cat(found)
+    # A distance by way of a matrix product is inexact where it is small.
+    distances = torch.linalg.vector_norm(features.double() - others[rows].double(), dim=1)
+    return distances.numpy(), rows.numpy()

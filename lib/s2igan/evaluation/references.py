@@ -9,8 +9,9 @@ import numpy as np
 from s2igan.config import Settings
 from s2igan.data.store import Store
 from s2igan.evaluation.attributes import attribute_guesses
+from s2igan.evaluation.diversity import real_diversity_rows
 from s2igan.evaluation.evaluator import FeatureNetworks, probabilities, unseen_classes
-from s2igan.evaluation.scores import inception_rows
+from s2igan.evaluation.scores import chance_recall_rows, inception_rows, memory_row, neighbour_scores
 from s2igan.metrics import (
     chance_mean_average_precision,
     frechet_distance,
@@ -26,9 +27,13 @@ def evaluate_real(store: Store, networks: FeatureNetworks, settings: Settings) -
 
     Returns: rows {metric, value, n, split}, the metric's name with a suffix:
         ` real`: of mAP, every second image of each class against the others; of FID and KID, the mean over random
-            halves; of IS, all images in as many splits as the generated ones, of which as many are scored.
-        ` chance`: of mAP, a random ranking of one generated image a caption, exact; of attributes, the best answer
-            that is the same for all captions.
+            halves, and so of precision, recall, density and coverage; of IS, all images in as many splits as the
+            generated ones, of which as many are scored; of `training distance`, all images; of `diversity`, images of
+            one class.
+        ` chance`: of mAP and R@k, a random ranking of one generated image a caption, exact; of attributes, the best
+            answer that is the same for all captions.
+        ` class`: of R@k, a ranking by class and nothing else, exact.
+        ` fitting`: of `diversity`, images of all classes that fit the caption.
         ` uniform`: of attributes, a guess among all values.
         ` training`: FID and KID of the training classes' images, perfect images of other classes.
     """
@@ -43,12 +48,19 @@ def evaluate_real(store: Store, networks: FeatureNetworks, settings: Settings) -
     for name, distance in distances.items():
         value = float(np.mean([distance(for_fid[a], for_fid[b]) for a, b in halves]))
         rows.append({"metric": f"{name} real", "value": value, "n": len(halves[0][0])})
+    scores = [neighbour_scores(for_fid[a], for_fid[b]) for a, b in halves]
+    for name in scores[0]:
+        value = float(np.mean([of_halves[name] for of_halves in scores]))
+        rows.append({"metric": f"{name} real", "value": value, "n": len(halves[0][0])})
+    rows += [memory_row(for_fid[test], for_fid[train], " real"), *real_diversity_rows(store, for_fid)]
     if networks.classifier is networks.fid:  # a classifier of its own has this value from 02_classifier
         p = probabilities(networks.classifier, for_fid[test], unseen_classes(store, networks.classifier))
         rows += inception_rows(p, len(test), settings.eval_splits, " real")
-    gallery = labels[store.caption_image[store.caption_ids_of("test")]]
+    of_generated = store.caption_image[store.caption_ids_of("test")]  # the real image of each generated one
+    gallery = labels[of_generated]
     value = 100 * chance_mean_average_precision(labels[test], gallery)
     rows.append({"metric": "mAP chance", "value": value, "n": len(gallery)})
+    rows += chance_recall_rows((of_generated, test), (gallery, labels[test]))
     for name, distance in distances.items():
         rows.append({"metric": f"{name} training", "value": distance(for_fid[train], for_fid[test]), "n": len(train)})
     for name, (uniform, constant, count) in attribute_guesses(store).items():

@@ -11,13 +11,20 @@ from s2igan.config import PAPER_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS
 from s2igan.reporting.text import emphasised, in_latex, in_markdown
 
 METRICS = ("mAP", "mAP released", "FID", "KID", "IS", "IS all")  # a column without any value is left out
-BETTER = {"mAP": 1, "mAP released": 1, "FID": -1, "KID": -1, "IS": 1, "IS all": 1, "SEN mAP": 1}  # 1: higher is better
+RECALLS = ("R@1", "R@5", "R@10", "R@50")
+NEIGHBOURS = ("precision", "recall", "density", "coverage")
+VARIETY = ("diversity", "change by z", "change by eps", "training distance")
+# 1: higher is better, -1: lower. Of others neither is: there is a value to be near to, or none.
+BETTER = {"mAP": 1, "mAP released": 1, "FID": -1, "KID": -1, "IS": 1, "IS all": 1, "SEN mAP": 1}
+BETTER |= dict.fromkeys((*RECALLS, *NEIGHBOURS), 1)
 DIGITS = {"KID": 3}  # after the point; of all other metrics 2
 TABLE_1 = tuple(system for system in PAPER_SYSTEMS if system != "S2IGAN w/o L_d")
 TABLE_2 = ("S2IGAN w/o L_d", "S2IGAN")
 # Rows below the systems: what each metric is without a generator, {suffix of its name in the data run: row label}.
 REFERENCES = {
     "real": "real images, one half against the other",
+    "fitting": "real images that fit the caption",
+    "class": "right class, random image",
     "chance": "chance",
     "training": "training classes' images",
 }
@@ -69,9 +76,10 @@ def cell(values: pd.Series, digits: int = 2, bold: bool = False) -> str:
 
 
 def column(values: dict[str, pd.Series], better: int = 1, digits: int = 2) -> dict[str, str]:
-    """Cells of a column, {system: values by seed}, the best mean in bold; `better`: 1 if higher is better, else -1."""
+    """Cells of a column, {system: values by seed}, the best mean in bold; `better`: 1 if higher is better, -1 if lower
+    is, 0 for no bold."""
     means = {system: of.mean() for system, of in values.items() if len(of)}
-    best = max(means, key=lambda system: better * means[system]) if means else None
+    best = max(means, key=lambda system: better * means[system]) if means and better else None
     return {system: cell(of, digits, system == best) for system, of in values.items()}
 
 
@@ -100,7 +108,7 @@ def paper_table(
         for metric in metrics:
             shown = digits.get(metric, 2)
             cells = column(
-                {system: values_of(table, dataset, system, metric) for system in systems}, BETTER[metric], shown
+                {system: values_of(table, dataset, system, metric) for system in systems}, BETTER.get(metric, 0), shown
             )
             for suffix, label in REFERENCES.items():
                 # Retrieval by SEN has a chance of its own.
@@ -168,7 +176,10 @@ def summary(table: pd.DataFrame) -> str:
         }
         parts.append(pd.DataFrame(cells).rename_axis("retrieval of real images"))
     if generators:
-        parts.append(paper_table(table, generators, digits={"KID": 4})[dataset].rename_axis("generated images"))
+        for metrics in (METRICS, RECALLS + NEIGHBOURS, VARIETY):
+            made = paper_table(table, generators, metrics, {"KID": 4})
+            if len(made):  # records of earlier versions lack some
+                parts.append(made[dataset].rename_axis("generated images"))
     return "\n".join(markdown(part) for part in parts)
 
 
