@@ -10,13 +10,17 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from safetensors import SafetensorError
 
 from s2igan import BadInput
 
@@ -133,21 +137,85 @@ def make_folder(path: str | Path) -> Path:
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`, renamed to it when the block ends well and deleted when it does not.
 
-    The temporary name keeps the suffix, since numpy, Pillow and matplotlib choose their format by it. Raises BadInput
-    where the disk is full or cannot be written.
+    The temporary name keeps the suffix, since numpy, Pillow and matplotlib choose their format by it. What a process
+    that was killed left of writing `path` is deleted. Raises BadInput where the disk is full or cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = _temporary(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(path)
         try:
             yield temporary
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            if getattr(error, "errno", None) is None:
+                _ask_disk(temporary)
+            raise
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """As `replacing`, for a folder: yields an empty one beside `path`, which takes its place when the block ends well.
+
+    Raises BadInput where the disk is full or cannot be written.
+    """
+    path = Path(path)
+    temporary, old = _temporary(path), path.with_name(f"{path.stem}.old{path.suffix}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(path)
+        _remove_left(old)
+        try:
+            temporary.mkdir()
+            yield temporary
+            if path.exists():
+                path.rename(_temporary(old))
+            temporary.rename(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(_temporary(old), ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+
+
+def _remove_left(path: Path) -> None:
+    """Deletes what processes that are no more left of writing `path`."""
+    of_path = re.compile(re.escape(f".{path.stem}.") + r"(\d+)" + re.escape(path.suffix))
+    for left in os.listdir(path.parent):
+        if (found := of_path.fullmatch(left)) and not _writes(int(found[1]), path.with_name(left)):
+            if path.with_name(left).is_dir():
+                shutil.rmtree(path.with_name(left), ignore_errors=True)
+            else:
+                path.with_name(left).unlink(missing_ok=True)
+
+
+def _writes(process: int, path: Path) -> bool:
+    """Whether `process` may be the one that writes `path`: it lives, and is not a later one with the same number."""
+    import psutil  # here, since few files are ever left behind
+
+    try:
+        return psutil.Process(process).create_time() <= path.stat().st_mtime + 1
+    except (psutil.Error, OSError, OverflowError):
+        return False
+
+
+def _ask_disk(path: Path) -> None:
+    """Raises the OSError of a disk that takes no more of file `path`.
+
+    torch, safetensors, numpy and Pillow may say in words of their own that a write has failed, without its number.
+    """
+    with open(path, "ab") as file:
+        file.write(bytes(2**20))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_atomic(path: str | Path, content: str | bytes) -> None:
@@ -159,6 +227,28 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Writes `value` as indented JSON, whole or not at all."""
     write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_array(path: str | Path, shape: tuple[int, ...], dtype: type, parts: Iterable[np.ndarray]) -> str:
+    """Writes `parts`, end to end along the first axis, as one .npy file, whole or not at all.
+
+    Through `write`, since a full disk kills a process that writes to mapped memory, and np.save does not name it.
+    Returns: the SHA-256 of the data. Raises: BadInput as `replacing`; ValueError where the parts are not of `shape`.
+    """
+    digest, size = hashlib.sha256(), 0
+    with replacing(path) as temporary:
+        with open(temporary, "wb") as file:
+            description = np.lib.format.dtype_to_descr(np.dtype(dtype))
+            about = {"descr": description, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, about)
+            for part in parts:
+                data = np.ascontiguousarray(part, dtype).tobytes()
+                file.write(data)
+                digest.update(data)
+                size += len(data)
+        if size != math.prod(shape) * np.dtype(dtype).itemsize:
+            raise ValueError(f"{path}: {size} bytes are not an array of shape {shape}")
+    return digest.hexdigest()
 
 
 def file_sha256(path: str | Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import itertools
 import json
@@ -17,9 +16,11 @@ from torch import Tensor
 
 from s2igan import BadInput
 from s2igan.data.audio import SAMPLE_RATE
-from s2igan.data.chunks import Caption, engine_of, image_chunk, join_chunks, mel_chunk, run_chunks, worker_pool
+from s2igan.data.chunks import Caption, engine_of, image_chunk, join_chunks, mel_chunk, run_chunks
 from s2igan.data.layout import Item, Source
 from s2igan.data.text_to_speech import DEFAULT_ENGINE, check_voice
+from s2igan.data.workers import worker_pool
+from s2igan.files import make_folder, write_array, write_atomic, writing
 
 
 def build_store(
@@ -68,15 +69,14 @@ def build_store(
     ]
     settings = _settings(crop_from, captions, voices, words_per_minute, seed, validation, noise_db, engine)
     _check_disk(source, planned, out, crop_from, words_per_minute)
-    building = _half_built(out, _plan(source, planned, settings))
-    try:
-        _fill(building, source, planned, class_split, settings, log_mel, workers, progress)
-    except (BadInput, OSError) as error:
-        shutil.rmtree(building)  # the same call would fail in the same way, so nothing is left to resume
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise BadInput(f"not enough disk for the store {out}: the disk is full") from None
-        raise
-    _replace(out, building)
+    with writing(out):
+        building = _half_built(out, _plan(source, planned, settings))
+        try:
+            _fill(building, source, planned, class_split, settings, log_mel, workers, progress)
+        except (BadInput, OSError):
+            shutil.rmtree(building)  # the same call would fail in the same way, so nothing is left to resume
+            raise
+        _replace(out, building)
 
 
 def _settings(
@@ -107,8 +107,8 @@ def _half_built(out: Path, plan: str) -> Path:
     building = out.with_name(out.name + ".building")
     if not (building / "plan").is_file() or (building / "plan").read_text() != plan:
         shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
-        (building / "plan").write_text(plan)
+        make_folder(building)
+        write_atomic(building / "plan", plan)
     return building
 
 
@@ -144,16 +144,16 @@ def _fill(
 
     lengths = [path.with_suffix(".lengths.npy") for path, *_ in mel_chunks]
     offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *map(np.load, lengths)]))
-    np.save(folder / "mel_offsets.npy", offsets)
+    of_offsets = write_array(folder / "mel_offsets.npy", offsets.shape, np.int64, [offsets])
     bands = np.load(mel_chunks[0][0], mmap_mode="r").shape[1]
     digests = [
         join_chunks([path for path, *_ in image_chunks], folder / "images.npy", (len(images), size, size, 3), np.uint8),
         join_chunks([path for path, *_ in mel_chunks], folder / "mels.npy", (int(offsets[-1]), bands), np.float16),
-        hashlib.sha256(offsets.tobytes()).hexdigest(),
+        of_offsets,
     ]
     index = _index(source, captions, class_split, settings)
     index["fingerprint"] = hashlib.sha256(json.dumps([*digests, index]).encode()).hexdigest()
-    (folder / "index.json").write_text(json.dumps(index, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_atomic(folder / "index.json", json.dumps(index, indent=0, ensure_ascii=False) + "\n")
     for path in (*lengths, folder / "plan"):
         path.unlink()
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import multiprocessing
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from s2igan import BadInput
@@ -23,6 +18,7 @@ from s2igan.data.audio import read_audio, with_noise
 from s2igan.data.images import read_image
 from s2igan.data.layout import Box
 from s2igan.data.text_to_speech import DEFAULT_ENGINE, ENGINES, Engine, speak
+from s2igan.files import write_array
 
 
 @dataclass(frozen=True)
@@ -43,34 +39,6 @@ def engine_of(settings: dict[str, Any]) -> Engine:
 
 def _engine_name(settings: dict[str, Any]) -> str:
     return settings.get("engine", DEFAULT_ENGINE)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)  # as many processes as cores; and one order of summation
-
-
-@contextmanager
-def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
-    """A pool of processes; for one worker None, and the work is done in this process."""
-    threads, pool = torch.get_num_threads(), None
-    if workers == 1:
-        _one_thread()
-    else:
-        # Forked from a server that has imported torch once and runs no threads: safer than a fork of a notebook, and
-        # quicker than an import in each.
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["s2igan.data.build", "s2igan.speech"])
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
-    try:
-        yield pool
-    except BrokenProcessPool:
-        raise RuntimeError(
-            'worker processes died: out of memory, or build_store was called outside `if __name__ == "__main__":`'
-        ) from None
-    finally:
-        torch.set_num_threads(threads)
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
 
 
 def run_chunks(
@@ -96,16 +64,10 @@ def run_chunks(
             progress(f"{done}/{total} {what}, {(done - before) / (last - start):.0f} a second")
 
 
-def _save(path: Path, array: np.ndarray) -> None:
-    """A file that is there is whole, even after a crash."""
-    partial = path.with_suffix(".partial.npy")
-    np.save(partial, array)
-    partial.replace(path)
-
-
 def image_chunk(path: Path, images: list[tuple[Path, Box | None]], size: int) -> int:
     """Reads images into the file `path`, (n, size, size, 3) uint8; returns how many."""
-    _save(path, np.stack([read_image(image, size, box) for image, box in images]))
+    pixels = np.stack([read_image(image, size, box) for image, box in images])
+    write_array(path, pixels.shape, np.uint8, [pixels])
     return len(images)
 
 
@@ -128,8 +90,8 @@ def mel_chunk(
             if caption.recording is not None:
                 raise  # it names the file
             raise BadInput(f"caption {caption.text!r} of image {caption.image_name} cannot be used: {error}") from None
-    _save(path.with_suffix(".lengths.npy"), np.array([len(mel) for mel in mels]))
-    _save(path, np.concatenate(mels))
+    write_array(path.with_suffix(".lengths.npy"), (len(mels),), np.int64, [np.array([len(mel) for mel in mels])])
+    write_array(path, (sum(map(len, mels)), *mels[0].shape[1:]), np.float16, mels)
     return len(captions)
 
 
@@ -153,14 +115,10 @@ def _spoken_at_once(captions: list[Caption], settings: dict[str, Any]) -> dict[i
 
 def join_chunks(chunks: list[Path], path: Path, shape: tuple[int, ...], dtype: type) -> str:
     """Concatenates the chunks into one .npy file, deletes each once it is in, and returns the digest of the data."""
-    digest = hashlib.sha256()
-    joined = np.lib.format.open_memmap(path, "w+", dtype, shape)
-    row = 0
-    for chunk in chunks:
-        rows = np.load(chunk)
-        joined[row : row + len(rows)] = rows
-        digest.update(rows.tobytes())
-        row += len(rows)
-        chunk.unlink()
-    joined.flush()
-    return digest.hexdigest()
+
+    def parts() -> Iterator[np.ndarray]:
+        for chunk in chunks:
+            yield np.load(chunk)
+            chunk.unlink()
+
+    return write_array(path, shape, dtype, parts())

@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from s2igan.files import write_atomic
+from s2igan.files import write_atomic, writing
 
 
 class Log:
@@ -31,7 +31,7 @@ class Log:
         now = time.monotonic()
         steps_per_second = max(step - self._step, 0) / max(now - self._time, 1e-9)
         self._step, self._time = step, now
-        with open(self.path, "a") as file:
+        with writing(self.path), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **{name: float(value) for name, value in values.items()}}) + "\n")
         parts = [f"step {step}/{self.total}", *(f"{name} {value:.4g}" for name, value in values.items())]
         if steps_per_second > 0:

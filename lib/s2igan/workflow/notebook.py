@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from s2igan import BadInput, config
-from s2igan.files import make_folder, write_atomic
+from s2igan.files import read_text, write_atomic
 from s2igan.workflow.environment import kernel_environment, replace_environment
 from s2igan.workflow.interrupts import stop_after, stoppable
 
@@ -35,6 +35,22 @@ class Lines:
         """Lines are printed as they come."""
 
 
+class WholeFiles:
+    """How papermill reads a notebook and writes the executed one: whole or not at all."""
+
+    def read(self, path: str) -> str:
+        """The text of file `path`. Raises BadInput."""
+        return read_text(path)
+
+    def write(self, text: str, path: str) -> None:
+        """Writes `text` to file `path`. Raises BadInput where the disk takes no more."""
+        write_atomic(path, text)
+
+    def pretty_path(self, path: str) -> str:
+        """How papermill names `path`."""
+        return path
+
+
 def run_notebook(
     notebook: Path, out: Path, parameters: dict[str, Any], label: str = "", parent: int | None = None
 ) -> int:
@@ -49,7 +65,6 @@ def run_notebook(
     if not notebook.is_file():
         raise BadInput(f"notebook {notebook} does not exist")
     settings = config.resolve(parameters)
-    make_folder(out.parent)
     write_atomic(out.parent / "params.yaml", yaml.safe_dump(parameters, sort_keys=False))
     replace_environment(kernel_environment(settings.threads))
     if parent:
@@ -65,6 +80,7 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
 
     for name in ("papermill", "traitlets"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    papermill.iorw.papermill_io.register("", WholeFiles())  # before its own, for every path
     started = time.monotonic()
     lines = Lines(label)
     lines.write("started\n")
@@ -72,7 +88,9 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
         try:
             papermill.execute_notebook(
                 str(notebook), str(out), parameters=parameters, kernel_name="python3", language="python",
-                progress_bar=False, stdout_file=lines, extra_arguments=["--log-level=CRITICAL"],
+                progress_bar=False, stdout_file=lines,
+                # A history of what ran is kept nowhere: it would fill, and wait for, a file in the user's home.
+                extra_arguments=["--log-level=CRITICAL", "--HistoryManager.enabled=False"],
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
             if error.ename == "BadInput":
@@ -82,6 +100,9 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
             return 1
         except DeadKernelError:
             print(f"error: the process of {label} was killed, perhaps for lack of memory; see {out}", file=sys.stderr)
+            return 1
+        except (BadInput, OSError) as error:  # the disk is full, or a file is gone
+            print(f"error: {error} ({label})", file=sys.stderr)
             return 1
         except RuntimeError as error:  # two kernels that start at once may pick the same port
             if "before replying to kernel_info" not in str(error) or attempt == 3:

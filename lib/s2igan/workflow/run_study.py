@@ -185,6 +185,9 @@ def snakemake(arguments: list[str], events: Events) -> int:
         if end.code and not events.failed:
             print("error: " + "\n".join(events.errors), file=sys.stderr)
         return int(end.code or 0)
+    except OSError as error:  # its own files in .snakemake
+        print(f"error: cannot write {error.filename or '.snakemake'}: {error.strerror or error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -15,11 +15,8 @@ Lengths and coordinates are in units of the frame (0 left or top, 1 right or bot
 from __future__ import annotations
 
 import csv
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,6 +29,8 @@ from s2igan import BadInput
 from s2igan.data.synthetic.captions import NAMED, describe
 from s2igan.data.synthetic.classes import choose_classes, class_folder, unseen_count
 from s2igan.data.synthetic.sets import check_attributes, drawn_set
+from s2igan.data.workers import end_with_parent
+from s2igan.files import replacing_folder
 
 LEAST = {
     "images_per_class": 1,
@@ -114,7 +113,7 @@ def write_dataset(
     chosen = choose_classes(dataset, classes, np.random.default_rng([seed]), most_values)
     names = [class_folder(dataset, number, attributes) for number, attributes in enumerate(chosen)]
     train = classes - unseen_count(classes)
-    with _whole(out) as part:
+    with replacing_folder(out) as part:
         jobs = [
             _Class(
                 dataset,
@@ -144,25 +143,12 @@ def _check(out: Path, given: dict[str, int]) -> None:
         raise BadInput(f"out: {out} exists already and is not an empty folder; remove it or name another")
 
 
-@contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A folder beside `out`, renamed to it when the block ends well and deleted when it does not."""
-    part = out.with_name(f"{out.name}.part-{os.getpid()}")
-    try:
-        part.mkdir(parents=True)
-        yield part
-        part.rename(out)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-
-
 def _written(jobs: list[_Class], workers: int) -> Iterator[str]:
     """Names of the classes, in order, as each is written."""
     if workers == 1:
         yield from map(_write_class, jobs)
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
     try:
         yield from pool.map(_write_class, jobs, chunksize=max(1, len(jobs) // (8 * workers)))
     finally:
