@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from s2igan import BadInput, config
-from s2igan.files import read_text, write_atomic
+from s2igan.files import write_atomic
 from s2igan.workflow.environment import kernel_environment, replace_environment
 from s2igan.workflow.interrupts import stop_after, stoppable
 
@@ -33,22 +33,6 @@ class Lines:
 
     def flush(self) -> None:
         """Lines are printed as they come."""
-
-
-class WholeFiles:
-    """How papermill reads a notebook and writes the executed one: whole or not at all."""
-
-    def read(self, path: str) -> str:
-        """The text of file `path`. Raises BadInput."""
-        return read_text(path)
-
-    def write(self, text: str, path: str) -> None:
-        """Writes `text` to file `path`. Raises BadInput where the disk takes no more."""
-        write_atomic(path, text)
-
-    def pretty_path(self, path: str) -> str:
-        """How papermill names `path`."""
-        return path
 
 
 def run_notebook(
@@ -80,7 +64,7 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
 
     for name in ("papermill", "traitlets"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    papermill.iorw.papermill_io.register("", WholeFiles())  # before its own, for every path
+    papermill.iorw.LocalHandler.write = lambda _, text, path: write_atomic(path, text)  # its own would leave a half
     started = time.monotonic()
     lines = Lines(label)
     lines.write("started\n")
