@@ -212,6 +212,29 @@ def test_the_panel_encodes_what_its_fields_have(pipeline, monkeypatch):
     assert [type(thing).__name__ for thing in shown] == ["Audio", "Figure", "Figure"]
 
 
+@pytest.mark.parametrize(
+    ("samples", "rate", "line"),
+    [
+        (b"", 22_050, "nothing has been recorded yet"),
+        (None, None, "nothing has been recorded yet"),
+        (bytes(44_100), None, "the browser sent no whole recording: record again"),
+        (bytes(44_100), 0, "the browser sent no whole recording"),
+        (bytes(44_101), 22_050, "the browser sent no whole recording"),
+        (bytes(44_100), 1, "the recording has a sample rate of 1 Hz"),
+        (bytes(44_100), 22_050, "the recording is silent"),
+        (b"\xff" * 44_100, 22_050, "the recording has samples that are not finite"),
+        (bytes(4), 22_050, "the recording is too short"),
+        (bytes(61 * 8000 * 4), 8000, "the recording lasts 61 s"),
+    ],
+)
+def test_empty_answers_of_the_recorder_are_one_line(samples, rate, line):
+    from s2igan.demo.widgets import Recorder
+
+    recorder = Recorder(samples=samples, rate=rate)
+    with pytest.raises(BadInput, match=line):
+        recorder.recorded()
+
+
 def test_typed_sentences_name_their_colour():
     assert len(sentences.TYPED) == 50
     assert {colour for colour, _ in sentences.TYPED} == set(SETS["mini-flowers"].attributes["colour"])

@@ -14,6 +14,14 @@ def damaged(content: bytes, random: random.Random) -> bytes:
     return content
 
 
+def touched(content: bytes, random: random.Random) -> bytes:
+    """`content` with one or two bits turned: most readers get past their first check."""
+    out = bytearray(content)
+    for _ in range(random.choice([1, 2])):
+        out[random.randrange(len(out))] ^= 1 << random.randrange(8)
+    return bytes(out)
+
+
 def damaged_text(text: str, random: random.Random) -> bytes:
     """`text` after one to four random changes of its fields and lines, at times in another encoding."""
     for _ in range(random.choice([1, 1, 2, 4])):

@@ -29,6 +29,10 @@ READERS = sorted(
 SECONDS, MEMORY, EACH = 10, 2 * 2**30, 250  # of an attempt; attempts that share a process
 
 
+class TooSlow(BaseException):
+    """Not an Exception: a reader that takes those for damage must not take this one."""
+
+
 def one(reader, made, seed: int, number: int, folder: Path) -> str:
     """Makes one attempt. Returns '' if it is right, else what happened."""
     from s2igan import BadInput
@@ -49,7 +53,7 @@ def one(reader, made, seed: int, number: int, folder: Path) -> str:
 
 def several(reader, made, seed: int, numbers: range, folder: Path, keep: Path | None, said: int) -> None:
     """A process: makes attempts, and writes to the file `said` the number of each before it and what is wrong after."""
-    signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError(f"more than {SECONDS} s")))
+    signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TooSlow(f"more than {SECONDS} s")))
     warnings.simplefilter("ignore")
     faulthandler.disable()
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from s2igan import BadInput, speech
+from s2igan import speech
 from s2igan.config import SYNTHETIC, Settings, store_dir
-from s2igan.data.audio import SAMPLE_RATE
+from s2igan.data.audio import SAMPLE_RATE, check_length
 from s2igan.data.batches import centre_crop
 from s2igan.data.store import open_store
 from s2igan.data.text_to_speech import speak
@@ -28,8 +28,6 @@ from s2igan.evaluation.feature_networks import extract
 from s2igan.evaluation.generate import to_uint8
 from s2igan.rdg import Generator
 from s2igan.sen import ImageEncoder, SpeechEncoder
-
-LONGEST = 60  # seconds of a recording that is accepted; a caption takes about three
 
 
 @dataclass(frozen=True)
@@ -86,11 +84,9 @@ class Pipeline:
 
     @torch.inference_mode()
     def encode(self, waveform: Tensor, name: str = "") -> SpeechInput:
-        """Encodes a recording [n] at 22,050 Hz. Raises: BadInput if it is silent, too short, or longer than `LONGEST`
-        seconds."""
-        if len(waveform) > LONGEST * SAMPLE_RATE:
-            seconds = len(waveform) / SAMPLE_RATE
-            raise BadInput(f"the recording lasts {seconds:.0f} s: use one of a few seconds, {LONGEST} at most")
+        """Encodes a recording [n] at 22,050 Hz. Raises: BadInput if it is silent, too short, or longer than
+        `audio.LONGEST` seconds."""
+        check_length(len(waveform) / SAMPLE_RATE, "the recording")
         mel = speech.log_mel(waveform)
         weights, states = self.encoder.attention(mel[None], torch.tensor([len(mel)]))
         vector = F.normalize((weights * states).sum(1), dim=1)[0]

@@ -11,13 +11,14 @@ from pathlib import Path
 import anywidget
 import ipywidgets
 import numpy as np
-import soundfile
+import torch
 import traitlets
 from IPython.display import Audio, display
 from matplotlib import pyplot
+from torch import Tensor
 
 from s2igan import BadInput
-from s2igan.data.audio import SAMPLE_RATE, read_audio
+from s2igan.data.audio import SAMPLE_RATE, at_22050, check_length, check_rate, read_audio
 from s2igan.demo import sentences
 from s2igan.demo.pipeline import Gallery, Pipeline, SpeechInput
 from s2igan.demo.speak import advice, describe_score
@@ -49,8 +50,13 @@ class Recorder(anywidget.AnyWidget):
           recorder = null;
           button.textContent = "record";
           const context = new AudioContext();
-          const audio = await context.decodeAudioData(await new Blob(pieces).arrayBuffer());
+          const encoded = await new Blob(pieces).arrayBuffer();
+          const audio = await context.decodeAudioData(encoded).catch(() => null);
           await context.close();
+          if (!audio || !audio.length) {
+            status.textContent = " nothing was recorded: record again, for a second or more";
+            return;
+          }
           model.set("rate", audio.sampleRate);
           model.set("samples", new DataView(audio.getChannelData(0).slice().buffer));
           model.save_changes();
@@ -67,8 +73,20 @@ class Recorder(anywidget.AnyWidget):
     }
     export default { render };
     """
-    samples = traitlets.Bytes(b"").tag(sync=True)
-    rate = traitlets.Int(SAMPLE_RATE).tag(sync=True)
+    # A browser may answer with nothing; `recorded` says so.
+    samples = traitlets.Bytes(b"", allow_none=True).tag(sync=True)
+    rate = traitlets.Int(SAMPLE_RATE, allow_none=True).tag(sync=True)
+
+    def recorded(self) -> Tensor:
+        """The recording, (n,) at 22,050 Hz. Raises BadInput where there is none, or no rate, and as `at_22050`."""
+        if not self.samples:
+            raise BadInput("nothing has been recorded yet")
+        if not self.rate or len(self.samples) % 4:
+            raise BadInput("the browser sent no whole recording: record again")
+        samples = np.frombuffer(self.samples, np.float32).copy()  # torch wants memory that it may write to
+        check_rate(self.rate, "the recording")
+        check_length(len(samples) / self.rate, "the recording")
+        return at_22050(torch.from_numpy(samples), self.rate, "the recording")
 
 
 class Panel(ipywidgets.VBox):
@@ -100,16 +118,14 @@ class Panel(ipywidgets.VBox):
         """Raises: BadInput if there is nothing to encode."""
         if self.source.value == "typed":
             return self.pipeline.encode_text(self.text.value, self.voice.value)
-        uploaded, recorded = self.upload.value, self.recorder.samples
-        if not (uploaded if self.source.value == "uploaded" else recorded):
-            raise BadInput(f"nothing has been {self.source.value} yet")
+        if self.source.value == "recorded":
+            return self.pipeline.encode(self.recorder.recorded(), "the recording")
+        if not self.upload.value:
+            raise BadInput("nothing has been uploaded yet")
+        uploaded = self.upload.value[-1]
         with tempfile.TemporaryDirectory() as folder:
-            if self.source.value == "uploaded":
-                path = Path(folder) / Path(uploaded[-1]["name"]).name
-                path.write_bytes(bytes(uploaded[-1]["content"]))
-            else:
-                path = Path(folder) / "recording.wav"
-                soundfile.write(path, np.frombuffer(recorded, np.float32), self.recorder.rate)
+            path = Path(folder) / (Path(uploaded["name"]).name[-80:] or "uploaded")
+            path.write_bytes(bytes(uploaded["content"]))
             return self.pipeline.encode(read_audio(path), path.name)
 
     def show(self) -> None:
