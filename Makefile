@@ -3,6 +3,7 @@
 #                       with any parameter of lib/s2igan/config/settings.py; LIST=1 only lists the runs, DRY=1 is a dry run
 # make study-full       both synthetic data sets, the paper's systems, three seeds (less: SEEDS=0 DATASETS=mini-birds)
 # make distinctive      when the distinctive loss helps SEN: with and without it, on data harder in one way each
+# make verify           compares a finished study with results/reference, figure by figure (STUDY=mini DATASET=mini-birds)
 # make test | lint      the tests | ruff and the import contract
 # make fuzz             gives every reader 10,000 damaged files (INPUTS=300: that many)
 # make bench            times of the library against a reference implementation (QUICK=1: two minutes; SCALING=1)
@@ -16,7 +17,7 @@
 
 # Other packages, another Python or another start of it: the virtual environment has its own.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUTF8 PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS
-.PHONY: help study study-full distinctive speak test lint fuzz bench lab read site clean
+.PHONY: help study study-full distinctive speak verify test lint fuzz bench lab read site clean
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -37,6 +38,9 @@ distinctive: $(VENV)/.installed
 
 speak: $(VENV)/.installed
 	@$(PY) -m s2igan speak "$$TEXT" $${OUT:+--out "$$OUT"}
+
+verify: $(VENV)/.installed
+	@$(PY) -m s2igan verify $(GIVEN)
 
 test: $(VENV)/.installed
 	@$(PY) -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder

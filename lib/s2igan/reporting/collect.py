@@ -80,7 +80,7 @@ def with_kept(folders: list[Path], kept: Path, dataset: str) -> list[Path]:
     found = finished(kept / dataset)
     others = [f for f in found if f.name not in names and _system_of(f) in here and not f.name.startswith("data-")]
     for folder in others:
-        if _made_with(folder) != _made_with(here[_system_of(folder)]):
+        if made_with(folder) != made_with(here[_system_of(folder)]):
             raise BadInput(
                 f"analysis_kept: {folder} was made with other settings or data than {here[_system_of(folder)]}: "
                 "their metrics cannot share a table"
@@ -98,13 +98,13 @@ def _system_of(folder: Path) -> str:
     return folder.name.rpartition("-seed")[0]
 
 
-def _made_with(folder: Path) -> dict[str, object]:
+def made_with(folder: Path) -> dict[str, object]:
     """The settings that decide a run's metrics, without those that may differ between runs of a table."""
     stage = folder.name.split("-")[0]
     try:
         values = resolve(parameters_of(folder))
     except BadInput as error:  # of a version with other parameters
-        raise BadInput(f"analysis_kept: {folder} cannot be compared: {error}") from None
+        raise BadInput(f"{folder} cannot be compared: {error}") from None
     values = values.model_copy(update={"system": read_metrics(folder)["system"]})
     found = {**of_stage(values, "data"), **(of_stage(values, stage) if stage in ("sen", "rdg") else {})}
     may_differ = ("system", "seed", "study", "dataset", "data_dir")

@@ -16,7 +16,7 @@ import yaml
 
 from s2igan import BadInput
 from s2igan.config import Settings, notebook_parameters
-from s2igan.files import write_atomic, write_json
+from s2igan.files import file_sha256, write_atomic, write_json
 from s2igan.training.devices import pick_device, use_bf16
 
 # Packages whose version can change a number.
@@ -92,7 +92,9 @@ def write_metrics(
 ) -> None:
     """Write metrics.json, timing.json and params.yaml. Write all else first: with metrics.json a run is finished.
 
-    Seconds differ between equal runs, so they have a file of their own and metrics.json can be compared byte for byte.
+    metrics.json holds the checksum of every .safetensors file of the run, so that it can be told later whether they are
+    the ones that its figures were measured with (`python -m s2igan verify`). Seconds differ between equal runs, so they
+    have a file of their own and metrics.json can be compared byte for byte.
 
     Args:
         metrics: each {metric, value, n, split, ...}; they stand beside the provenance in metrics.json, as does `more`.
@@ -110,7 +112,9 @@ def write_metrics(
     if started is not None:
         timing["seconds"] = round(now - started, 1)
     write_json(Path(run_dir) / "timing.json", timing)
-    write_json(Path(run_dir) / "metrics.json", {**provenance(settings, stage, system), **more, "metrics": metrics})
+    checksums = {path.name: file_sha256(path) for path in sorted(Path(run_dir).glob("*.safetensors"))}
+    about = {**provenance(settings, stage, system), **more, **({"checksums": checksums} if checksums else {})}
+    write_json(Path(run_dir) / "metrics.json", {**about, "metrics": metrics})
 
 
 def read_metrics(run_dir: str | Path) -> dict[str, Any]:

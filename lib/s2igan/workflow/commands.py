@@ -228,6 +228,30 @@ def keep(folders: tuple[str, ...]) -> None:
 
 
 @commands.command()
+@click.argument("given", metavar="[NAME=value]...", nargs=-1)
+def verify(given: tuple[str, ...]) -> int:
+    """Compare a finished study with results/reference, figure by figure.
+
+    NAME: STUDY=mini, the study's name; DATASET(S)=mini-birds,... some of its data sets. A figure is equal, within the
+    spread over the reference's seeds, or outside; the exit status is 1 where one is outside or a run's weights are not
+    those that its figures were measured with.
+    """
+    from s2igan.reporting.verify import report, verify
+
+    values = read_words(given)
+    if unknown := values.keys() - {"study", "datasets"}:
+        raise BadInput(f"parameter {min(unknown)!r} does not exist here: give STUDY or DATASET")
+    study, runs = (project_root() / "results" / name for name in (values.get("study", "mini"), "reference/runs"))
+    both = sorted(path.name for path in runs.glob("*") if (study / path.name).is_dir())
+    names = as_list(values.get("datasets", "")) or both
+    if not names:
+        raise BadInput(f"{study} has no data set that {runs} has: `make study` makes one")
+    found = {name: verify(study / name, runs / name) for name in names}
+    print("\n\n\n".join(report(of, f"{study.name}, {name}") for name, of in found.items()))
+    return 0 if all(of.agrees for of in found.values()) else 1
+
+
+@commands.command()
 @click.argument("folders", metavar="FOLDER...", type=FILE, nargs=-1, required=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Whose runs are packed.")
 def weights(folders: tuple[Path, ...], seed: int) -> None:
