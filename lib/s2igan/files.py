@@ -28,7 +28,7 @@ MOST_TEXT = 64 * 2**20  # bytes: no list, table or record of a study comes near
 # What a full, protected or failing disk says; every other OSError while writing is a fault of the code.
 UNWRITABLE = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG, errno.ENAMETOOLONG,
-    errno.ENOTDIR, errno.EISDIR, errno.ESTALE,
+    errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ESTALE,
 )  # fmt: skip
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
@@ -87,20 +87,77 @@ def read_text(path: str | Path, most: int = MOST_TEXT) -> str:
 
 def read_json(path: str | Path) -> Any:
     """The value in JSON file `path`. Raises BadInput as `read_text`, and for a file that is no JSON."""
-    text = read_text(path)
+    return parse_json(read_text(path), f"file {path}")
+
+
+def parse_json(text: str, what: str) -> Any:
+    """The value of JSON `text`. Raises BadInput where it is none, which `what` names, or a name stands twice."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"file {path} is no JSON: {str(error).splitlines()[0]}") from None
+        raise BadInput(f"{what} is no JSON: {str(error).splitlines()[0][:200]}") from None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)[:60]!r} stands there twice")
+    return values
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML's plain values, lists and mappings, of bounded size.
+
+    Refused: a name that stands twice in a mapping, and an alias of what has aliases itself, which can stand for more
+    than fits into memory. Dates stay text, and so does 1:30, which YAML 1.1 takes for ninety.
+    """
+
+    aliases = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """As yaml.SafeLoader."""
+        event, before = self.peek_event(), self.aliases
+        if isinstance(event, yaml.AliasEvent):
+            self.aliases += 1
+        node = super().compose_node(parent, index)
+        if self.aliases > 1000 or (event.anchor and not isinstance(event, yaml.AliasEvent) and self.aliases > before):
+            raise yaml.MarkedYAMLError(problem="too many aliases, or aliases of aliases", problem_mark=event.start_mark)
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        """As yaml.SafeLoader."""
+        node, seen = super().compose_mapping_node(anchor), set()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else None
+            if name is not None and name in seen:
+                raise yaml.MarkedYAMLError(problem=f"{name[:60]!r} stands there twice", problem_mark=key.start_mark)
+            seen.add(name)
+        return node
+
+
+_PlainLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF", "tTfFyYnNoO"),
+    ("int", r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf)|\.(nan|NaN)", "-+0123456789."),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", r"<<", "<"),
+):
+    _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
 def read_yaml(path: str | Path) -> Any:
-    """The value in YAML file `path`. Raises BadInput as `read_text`, and for a file that is no YAML."""
+    """The value in YAML file `path`. Raises BadInput as `read_text`, and for a file that is no YAML or holds more than
+    numbers, texts, lists and mappings."""
     text = read_text(path)
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f"file {path} is no YAML: {str(error).splitlines()[0]}") from None
+        return yaml.load(text, _PlainLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise BadInput(f"file {path}{line} is no YAML: {' '.join(str(error.problem).split())[:200]}") from None
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError, MemoryError) as error:
+        raise BadInput(f"file {path} is no YAML: {str(error).splitlines()[0][:200]}") from None
 
 
 def read_array(path: str | Path, mapped: bool = False) -> np.ndarray:

@@ -29,6 +29,8 @@ def resolve(parameters: dict[str, Any]) -> Settings:
     Raises BadInput, one line for the first fault: an unknown name (with the nearest known one) or a value out of range.
     """
     _check_names(parameters)
+    for name, value in parameters.items():
+        _check_kind(name, value)
     preset = _one_of(PRESETS, "preset", parameters.get("preset", Settings.model_fields["preset"].default))
     values = {**PRESETS[preset], **parameters}
     _one_of(DATASETS, "dataset", values.get("dataset", Settings.model_fields["dataset"].default))
@@ -44,16 +46,38 @@ def resolve(parameters: dict[str, Any]) -> Settings:
 def _check_names(parameters: dict[str, Any]) -> None:
     for name in parameters:
         if not isinstance(name, str):
-            raise BadInput(f"parameter name {name!r} is no text: write it as in {WHERE}")
+            raise BadInput(f"parameter name {shown(name)} is no text: write it as in {WHERE}")
         if name not in Settings.model_fields:
             near = difflib.get_close_matches(name, Settings.model_fields, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"{WHERE} lists all parameters"
-            raise BadInput(f"unknown parameter {name!r}: {hint}")
+            raise BadInput(f"unknown parameter {shown(name)}: {hint}")
+
+
+def _check_kind(name: str, value: Any) -> None:
+    """Raises BadInput unless `value` is a number, a text of one line, true, false or none, or a list of such."""
+    for part in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(part, bool | int | float | str | None):
+            kind = type(part).__name__
+            raise BadInput(f"parameter {name!r} has a value of type {kind}: give a number, a text or a list of them")
+        if isinstance(part, str) and any(ord(sign) < 32 or ord(sign) == 127 for sign in part):
+            raise BadInput(f"parameter {name!r} is {shown(part)}: it has a line break or another control character")
+        if isinstance(part, bool) and "bool" not in (annotation := str(Settings.model_fields[name].annotation)):
+            wanted = "a text" if "str" in annotation else "a number"
+            raise BadInput(f"parameter {name!r} is {'true' if part else 'false'}: it must be {wanted}")
+
+
+def shown(value: Any) -> str:
+    """`value` as it stands in a message: in one line, of 60 characters at most."""
+    try:
+        text = repr(value[:60] if isinstance(value, str | bytes) else value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits; lists in lists in lists
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= 60 and not (isinstance(value, str) and len(value) > 60) else f"{text[:57]}..."
 
 
 def _one_of(known: Iterable[str], name: str, value: Any) -> str:
     if not isinstance(value, str) or value not in known:
-        raise BadInput(f"{name} {value!r} does not exist: choose one of {', '.join(known)}")
+        raise BadInput(f"{name} {shown(value)} does not exist: choose one of {', '.join(known)}")
     return value
 
 
@@ -66,7 +90,7 @@ def _from_text(name: str, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip())
     if "None" in kind and value.lower() in ("none", "null"):
         return None
-    if name == "data_image_size" and value.isdecimal():
+    if name == "data_image_size" and value.isascii() and value.isdecimal() and len(value) < 5:
         return int(value)  # pydantic turns texts into numbers, but not into one of a list of numbers
     return value
 
@@ -92,7 +116,7 @@ def _validated(values: dict[str, Any]) -> Settings:
     except ValidationError as error:
         fault = error.errors()[0]
         said = fault["msg"][0].lower() + fault["msg"][1:]
-        raise BadInput(f"parameter {fault['loc'][0]!r} is {fault['input']!r}: {said}") from None
+        raise BadInput(f"parameter {fault['loc'][0]!r} is {shown(fault['input'])}: {said}") from None
 
 
 def _check_sizes(settings: Settings) -> None:
@@ -150,7 +174,7 @@ def from_notebook(namespace: dict[str, Any], systems: Iterable[str] = ()) -> Set
     `resolve`.
     """
     plain = (bool, int, float, str, list, tuple, dict, types.NoneType)
-    jupyter = {"In", "Out", "exit", "quit"}
+    jupyter = {"In", "Out", "exit", "quit"} | (_of_start_up(namespace) - Settings.model_fields.keys())
     given = {
         name: value for name, value in namespace.items()
         if isinstance(value, plain) and not name.startswith("_") and name not in jupyter and not name.isupper()
@@ -164,6 +188,13 @@ def from_notebook(namespace: dict[str, Any], systems: Iterable[str] = ()) -> Set
         known = ", ".join(systems)
         raise BadInput(f"system {settings.system!r} is not trained in this notebook: choose one of {known}")
     return settings
+
+
+def _of_start_up(namespace: dict[str, Any]) -> set[str]:
+    """The names that were there before the first cell, such as those of a start-up file of the user's IPython."""
+    shell = namespace.get("get_ipython")
+    hidden = getattr(shell() if callable(shell) else None, "user_ns_hidden", {})
+    return {name for name, value in hidden.items() if namespace.get(name) is value}
 
 
 def from_yaml(path: str | Path) -> dict[str, Any]:

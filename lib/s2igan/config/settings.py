@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from s2igan.config.engines import ENGINE_VOICES
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -28,7 +28,7 @@ class Settings(BaseModel):
     data_dir: str = ""  # where cub, oxford (by default data/<dataset>) or folder data lies; synthetic sets need none
     preset: Literal["mini", "small", "paper"] = "mini"
     # Folder below results/ and data/; by default the preset.
-    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = ""
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = ""
     # reference: load results/reference/weights instead of training; by default in a study called <preset>-reference.
     weights: Literal["", "reference"] = ""
     system: str = ""  # SEN_SYSTEMS or RDG_SYSTEMS, for the notebooks that train one
@@ -74,9 +74,9 @@ class Settings(BaseModel):
     sen_text_channels: tuple[Count, Count, Count] = (128, 128, 128)  # of the text baseline's char-CNN-RNN
     sen_text_rnn_size: Count = 128
     # Of the text encoder, which learns to spell first; None: sen_epochs decides.
-    sen_text_steps: int | None = Field(1000, ge=1)
+    sen_text_steps: int | None = Field(1000, ge=1, le=10**9)
     # Retrieval is good after 150 steps, but a generator follows the words better after 300 (validation mAP 62 and 75).
-    sen_steps: int | None = Field(300, ge=1)  # None: sen_epochs decides
+    sen_steps: int | None = Field(300, ge=1, le=10**9)  # None: sen_epochs decides
     sen_epochs: Count = 150
     sen_batch: Annotated[int, Field(ge=2)] = 64
     sen_lr: Positive = 1e-3
@@ -102,7 +102,7 @@ class Settings(BaseModel):
     rdg_noise_size: Count = 16
     rdg_relation_size: Count = 128
     rdg_standardise: bool = True  # speech embeddings to zero mean and unit variance, by statistics of the training set
-    rdg_steps: int | None = Field(2000, ge=1)  # None: rdg_epochs decides
+    rdg_steps: int | None = Field(2000, ge=1, le=10**9)  # None: rdg_epochs decides
     rdg_epochs: Count = 600
     rdg_batch: Annotated[int, Field(ge=2)] = 32
     rdg_lr: Positive = 1e-3  # of the generator

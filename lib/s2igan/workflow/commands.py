@@ -5,7 +5,6 @@ What imports torch, Snakemake or papermill is imported where it is used, so that
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import click
 
 from s2igan import BadInput, config
-from s2igan.files import project_root
+from s2igan.files import parse_json, project_root
 from s2igan.workflow.distinctive import run_distinctive
 from s2igan.workflow.notebook import run_notebook
 from s2igan.workflow.run_study import run_study
@@ -199,10 +198,7 @@ def train(stage: str, values: str, parent: int | None) -> int:
 
 def from_json(values: str) -> dict[str, Any]:
     """Parameters in JSON. Raises BadInput for anything but an object."""
-    try:
-        parameters = json.loads(values)
-    except json.JSONDecodeError as error:
-        raise BadInput(f"--values is no JSON: {error}") from None
+    parameters = parse_json(values, "--values")
     if not isinstance(parameters, dict):
         raise BadInput(f"--values is {values[:40]!r}: it must be a JSON object of names and values")
     return parameters

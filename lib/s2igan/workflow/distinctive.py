@@ -14,7 +14,7 @@ from s2igan.files import project_root
 from s2igan.workflow import study
 from s2igan.workflow.interrupts import stoppable
 from s2igan.workflow.notebook import run_notebook
-from s2igan.workflow.words import as_list, is_on, read_words, with_file
+from s2igan.workflow.words import as_list, is_on, read_words, whole_number, with_file
 
 # Where the distinctive loss might help SEN: what each condition changes of the data. Each is a study of its own.
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029")
@@ -41,6 +41,8 @@ def run_distinctive(words: Iterable[str]) -> int:
     Returns the exit status. Raises BadInput before anything is run.
     """
     given = read_given(words)
+    if "cores" in given:
+        whole_number("cores", given["cores"])
     studies = {
         condition: {**given, **changes, "study": condition_study(condition), "systems": "SEN,SEN w/o L_d"}
         for condition, changes in CONDITIONS.items()
@@ -52,7 +54,7 @@ def run_distinctive(words: Iterable[str]) -> int:
     ]
     os.chdir(project_root())
     status = stoppable(lambda: run_conditions(studies))
-    if status or is_on(given.get("list", 0)):
+    if status or is_on("list", given.get("list", 0)):
         return status
     runs = next(iter(plans[-1].of.values())).analysis_runs  # their folders have the same names in every condition
     return compare_conditions(given, runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import sys
 import threading
@@ -14,16 +15,19 @@ from typing import Any
 import yaml
 
 from s2igan import BadInput, config
-from s2igan.files import write_atomic
+from s2igan.files import read_json, write_atomic
 from s2igan.workflow.environment import kernel_environment, replace_environment
 from s2igan.workflow.interrupts import stop_after, stoppable
+
+# A kernel keeps no history, whose data base network disks may refuse to lock, and does not import what lies beside it.
+KERNEL = ["--log-level=CRITICAL", "--HistoryManager.enabled=False", "--InteractiveShellApp.ignore_cwd=True"]
 
 
 class Lines:
     """A text file that shows what is written to it as whole lines with a label before each."""
 
     def __init__(self, label: str) -> None:
-        self.label, self.rest = label, ""
+        self.label, self.rest = "".join(sign if sign.isprintable() else "?" for sign in label), ""
 
     def write(self, text: str) -> None:
         """Prints the lines that `text` completes."""
@@ -44,16 +48,54 @@ def run_notebook(
         out: the executed notebook; params.yaml is written beside it.
         label: stands before each printed line; by default the name of the folder of `out`.
         parent: id of a process; when that ends, this one stops too.
-    Raises: BadInput for a missing notebook or wrong parameters, before a kernel starts.
+    Raises: BadInput for a missing or damaged notebook, an `out` that cannot be written, or wrong parameters, before a
+        kernel starts.
     """
-    if not notebook.is_file():
-        raise BadInput(f"notebook {notebook} does not exist")
+    check_notebook(notebook)
+    check_out(out, notebook)
     settings = config.resolve(parameters)
     write_atomic(out.parent / "params.yaml", yaml.safe_dump(parameters, sort_keys=False))
     replace_environment(kernel_environment(settings.threads))
     if parent:
         threading.Thread(target=stop_after, args=[parent], daemon=True).start()
     return stoppable(lambda: execute(notebook, out, parameters, label or out.parent.name))
+
+
+def check_notebook(path: Path) -> None:
+    """Raises BadInput unless `path` is a notebook of Python that papermill can run."""
+    if not path.exists():
+        raise BadInput(f"notebook {path} does not exist")
+    content = read_json(path)
+    if not isinstance(content, dict) or not {"cells", "nbformat"} & content.keys():
+        raise BadInput(f"file {path} is no notebook: it has no cells")
+    if content.get("nbformat") != 4:
+        version = config.shown(content.get("nbformat"))
+        raise BadInput(f"notebook {path} is of nbformat {version}: open it in Jupyter and save it, as nbformat 4")
+    from nbformat import ValidationError, validate
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a cell without an id
+            validate(content)
+    except (ValidationError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise BadInput(f"file {path} is no whole notebook: {' '.join(str(error).split())[:200]}") from None
+    kernel, language = (content["metadata"].get(name, {}) for name in ("kernelspec", "language_info"))
+    spoken = str(kernel.get("language") or language.get("name") or "python")
+    if spoken.lower() not in ("python", "ipython", "python3"):
+        raise BadInput(f"notebook {path} is written in {config.shown(spoken)}: only Python is run here")
+
+
+def check_out(out: Path, notebook: Path) -> None:
+    """Raises BadInput if `out` cannot be the executed notebook."""
+    try:
+        if out.is_dir() or out.suffix != ".ipynb":
+            raise BadInput(f"--out is {out}: it must be the name of an .ipynb file")
+        if len(os.fsencode(out.name)) > 200:
+            raise BadInput(f"--out is {config.shown(out.name)}: that is too long a name")
+        if out.exists() and out.samefile(notebook):
+            raise BadInput(f"--out is {out}: that is the notebook itself")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"--out is {config.shown(str(out))}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -> int:
@@ -72,15 +114,14 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
         try:
             papermill.execute_notebook(
                 str(notebook), str(out), parameters=parameters, kernel_name="python3", language="python",
-                progress_bar=False, stdout_file=lines,
-                # A history of what ran is kept nowhere: it would fill, and wait for, a file in the user's home.
-                extra_arguments=["--log-level=CRITICAL", "--HistoryManager.enabled=False"],
+                progress_bar=False, stdout_file=lines, extra_arguments=KERNEL,
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
             if error.ename == "BadInput":
                 print(f"error: {error.evalue}", file=sys.stderr)
             else:
-                print(f"error: {error.ename}: {str(error.evalue).strip()} ({label}: see {out})", file=sys.stderr)
+                said = " ".join(str(error.evalue).split())[:500]
+                print(f"error: {error.ename}: {said} ({label}: see {out})", file=sys.stderr)
             return 1
         except DeadKernelError:
             print(f"error: the process of {label} was killed, perhaps for lack of memory; see {out}", file=sys.stderr)

@@ -23,7 +23,7 @@ from s2igan.workflow import study
 from s2igan.workflow.interrupts import stoppable
 from s2igan.workflow.lock import alone
 from s2igan.workflow.machine import cores_for, usable_cores, usable_memory
-from s2igan.workflow.words import is_on, read_words, with_file
+from s2igan.workflow.words import is_on, read_words, whole_number, with_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +39,13 @@ class Call:
 def read_call(words: Iterable[str], full: bool) -> Call:
     """Reads NAME=value words. Raises BadInput."""
     given = read_words(words)
-    cores, listing, dry = given.pop("cores", None), is_on(given.pop("list", 0)), is_on(given.pop("dry", 0))
-    if cores is not None and not (cores.isdecimal() and int(cores)):
-        raise BadInput(f"parameter 'cores' is {cores!r}: it must be a whole number from 1 on")
+    cores = whole_number("cores", given.pop("cores")) if "cores" in given else None
+    listing, dry = (is_on(name, given.pop(name, 0)) for name in ("list", "dry"))
     defaults = study.DEFAULTS_FULL if full else study.DEFAULTS
     given = {**defaults, **(study.DRY if dry else {}), **with_file(given)}
     if dry:  # in a folder of its own, beside the real study
         given["study"] = f"{given.get('study') or given.get('preset') or 'mini'}-dry"
-    return Call(given, int(cores) if cores else None, listing, dry)
+    return Call(given, cores, listing, dry)
 
 
 def run_study(words: Iterable[str], full: bool) -> int:

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from s2igan import BadInput, config
 from s2igan.config import DEFAULT_SYSTEMS, PAPER_SYSTEMS, RDG_SYSTEMS, SEN_SYSTEMS, Settings
 from s2igan.workflow.machine import usable_cores
@@ -63,7 +61,7 @@ def plan(given: dict[str, Any]) -> Study:
     Raises BadInput, one line for the first fault.
     """
     given = {**DEFAULTS, **in_plural(given)}
-    tables = is_on(given.pop("tables", "0"))
+    tables = is_on("tables", given.pop("tables", "0"))
     datasets, seeds, systems = (as_list(given.pop(name)) for name in ("datasets", "seeds", "systems"))
     sen, rdg = systems_of(systems)
     if given.get("weights") and (untrained := {*sen, *rdg} - {*config.REFERENCE_SYSTEMS}):
@@ -81,7 +79,7 @@ def systems_of(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     by_slug = {config.slug(system): system for system in [*SEN_SYSTEMS, *RDG_SYSTEMS]}
     for name in names:
         if config.slug(name) not in by_slug:
-            raise BadInput(f"system {name!r} does not exist: choose some of {', '.join(by_slug.values())}")
+            raise BadInput(f"system {config.shown(name)} does not exist: choose some of {', '.join(by_slug.values())}")
     if not names:
         raise BadInput("parameter 'systems' is empty")
     chosen = {by_slug[config.slug(name)] for name in names}
@@ -100,9 +98,10 @@ def _settings_of(dataset: str, given: dict[str, Any]) -> Settings:
 
 def _numbers(seeds: list[str]) -> tuple[int, ...]:
     for seed in seeds:
-        if not (seed.isdecimal() and len(seed) < 10):
+        if not (seed.isascii() and seed.isdecimal() and len(seed) < 10):
             raise BadInput(
-                f"parameter 'seeds' is {seed[:40]!r}: it must be whole numbers from 0 to 999999999, such as 0,1,2"
+                f"parameter 'seeds' is {config.shown(seed)}: "
+                "it must be whole numbers from 0 to 999999999, such as 0,1,2"
             )
     return tuple(dict.fromkeys(int(seed) for seed in seeds))
 
@@ -127,15 +126,22 @@ def check_folders(study: Study) -> None:
                 f"data set {dataset} needs its folder: give DATA_DIR=path (data/README.md says what it must hold)"
             )
         downloadable = dataset in config.DOWNLOADABLE
-        there = Path(values.data_dir).expanduser().is_dir()
+        there = _is_folder(values.data_dir)
         if values.data_dir and not there and not (downloadable and values.download):
             more = ": give DATA_DIR=path if you have it, or DOWNLOAD=1 to download it" if downloadable else ""
             raise BadInput(f"data folder {values.data_dir} does not exist{more}")
-        if values.analysis_kept and not (Path(values.analysis_kept).expanduser() / dataset).is_dir():
+        if values.analysis_kept and not _is_folder(f"{values.analysis_kept}/{dataset}"):
             raise BadInput(
                 f"analysis_kept: {values.analysis_kept}/{dataset} does not exist; "
                 "it should be like results/reference/runs"
             )
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):  # too long; ~ of nobody; a zero byte
+        return False
 
 
 def runs_with_other_settings(study: Study, root: Path) -> list[Path]:
@@ -144,7 +150,7 @@ def runs_with_other_settings(study: Study, root: Path) -> list[Path]:
     for stage, values in study.runs():
         folder = config.run_dir(values, stage, root=root)
         if (folder / "metrics.json").is_file() and (folder / "params.yaml").is_file():
-            kept = yaml.safe_load((folder / "params.yaml").read_text()) or {}
+            kept = config.from_yaml(folder / "params.yaml")
             if any(kept.get(name) != value for name, value in config.of_stage(values, stage).items()):
                 found.append(folder)
     return found
