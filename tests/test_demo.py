@@ -151,7 +151,7 @@ def test_speak_gives_equal_images_for_text_and_recording(project, capsys):
         (["--audio", "short.wav"], "is too short: 100 ms"),
         (["--audio", "empty.wav"], "zero bytes"),
         (["--audio", "none.wav"], "none.wav does not exist"),
-        (["--audio", "Snakefile.txt"], "cannot be read as wav"),
+        (["--audio", "Snakefile.txt"], "it is no WAV, FLAC or Ogg file"),
         (["--audio", "long.wav"], "lasts 61 s"),
         (["--audio", "silent.wav", "--voice", "en-us"], "--voice is for a sentence"),
         (["!?"], "nothing to speak"),
