@@ -65,8 +65,8 @@ def parameters(stage):
 
 
 def gpus(wildcards):
-    """How many GPUs a run needs, where there are any. With --resources gpu=1 such runs take turns; on a cluster each
-    run gets as many as it needs."""
+    """How many GPUs a run needs, where there are any. `make study` limits them to those of the machine, of which each
+    run takes its own; on a cluster a job gets as many as it needs."""
     values = settings_of(wildcards)
     return 0 if values.device == "cpu" else values.processes
 
@@ -112,6 +112,7 @@ RUN = (
     "exec {PYTHON:q} -m s2igan run {params.notebook} --values {params.values:q} "
     "--out {log} --label {params.label:q} --parent {PROCESS}"
 )
+RUN_ON_GPU = RUN + " --gpus {resources.gpu}"
 
 
 wildcard_constraints:
@@ -157,7 +158,7 @@ rule data:
         values=parameters("data"),
         label=label("data"),
     shell:
-        RUN
+        RUN_ON_GPU
 
 
 rule classifier:  # for the Inception Score of public data sets
@@ -180,7 +181,7 @@ rule classifier:  # for the Inception Score of public data sets
         values=parameters("classifier"),
         label=label("classifier"),
     shell:
-        RUN
+        RUN_ON_GPU
 
 
 rule sen:
@@ -204,7 +205,7 @@ rule sen:
         values=parameters("sen"),
         label=label("sen"),
     shell:
-        RUN
+        RUN_ON_GPU
 
 
 rule text_encoder:  # as SEN, with a notebook of its own
@@ -228,7 +229,7 @@ rule text_encoder:  # as SEN, with a notebook of its own
         values=parameters("sen"),
         label=label("sen"),
     shell:
-        RUN
+        RUN_ON_GPU
 
 
 ruleorder: text_encoder > sen
@@ -257,7 +258,7 @@ rule rdg:
         values=parameters("rdg"),
         label=label("rdg"),
     shell:
-        RUN
+        RUN_ON_GPU
 
 
 rule analysis:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 from packed_study import pack_small_study
-from small_training import make_world
+from small_training import OF_MACHINE, make_world
 
+from s2igan.config import Settings
 from s2igan.data.build import build_store
 from s2igan.data.sources import read_source
 from s2igan.data.synthetic.dataset import write_dataset
@@ -13,6 +14,9 @@ from s2igan.evaluation.feature_networks import ProxyNetwork, freeze, save_networ
 from s2igan.speech import log_mel
 
 torch.set_num_threads(1)  # `make test` runs test files side by side
+for name, value in OF_MACHINE.items():  # of the trainings in this process
+    Settings.model_fields[name].default = value
+    Settings.model_rebuild(force=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A data set drawn small, and trainings on it that take seconds: what several test files need."""
 
+import os
 import types
 
 import torch
@@ -15,11 +16,13 @@ from s2igan.training import rdg as rdg_training
 from s2igan.training import sen as sen_training
 from s2igan.training.sen import fresh_sen
 
+# `make test PRECISION=fp32`: all trainings of the tests in that precision, whatever the processor would choose.
+OF_MACHINE = {"precision": os.environ["PRECISION"]} if os.environ.get("PRECISION") else {}
 OF_DATA = {"data_classes": 20, "data_images_per_class": 3, "data_unseen_images": 5, "data_captions": 1}
 OF_SEN = {"sen_gru_size": 8, "sen_steps": 6, "sen_text_steps": 6, "sen_batch": 8, "sen_validate_every": 2}
 OF_RDG = {"rdg_width": 8, "rdg_discriminator_width": 4, "rdg_steps": 6, "rdg_batch": 8, "rdg_log_every": 2}
 OFTEN = {"rdg_checkpoint_every": 2, "rdg_sample_every": 4}
-TINY = {**OF_DATA, **OF_SEN, **OF_RDG, **OFTEN, "data_voices": "en-us", "eval_splits": 2, "device": "cpu"}
+TINY = {**OF_MACHINE, **OF_DATA, **OF_SEN, **OF_RDG, **OFTEN, "data_voices": "en-us", "eval_splits": 2, "device": "cpu"}
 
 
 def make_world(root):

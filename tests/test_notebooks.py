@@ -17,6 +17,7 @@ import pytest
 import soundfile
 import torch
 import yaml
+from small_training import OF_MACHINE
 
 from s2igan import BadInput, speech
 from s2igan.config import resolve
@@ -31,6 +32,7 @@ from s2igan.reporting.one_word import follows, one_word_changed
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TOY = {
+    **OF_MACHINE,
     "data_classes": 20,
     "data_images_per_class": 4,
     "data_unseen_images": 4,

@@ -4,7 +4,7 @@ from s2igan.config.datasets import DATASETS, DOWNLOADABLE, SYNTHETIC
 from s2igan.config.engines import ENGINE_VOICES
 from s2igan.config.paths import run_dir, slug, store_dir
 from s2igan.config.resolve import from_notebook, from_yaml, resolve, shown
-from s2igan.config.settings import PRESETS, Settings
+from s2igan.config.settings import CPU_PRESETS, PRESETS, Settings
 from s2igan.config.stages import definition, identity, notebook_parameters, of_stage, read_up_to
 from s2igan.config.systems import (
     DEFAULT_SYSTEMS,
@@ -15,6 +15,7 @@ from s2igan.config.systems import (
 )
 
 __all__ = [
+    "CPU_PRESETS",
     "DATASETS",
     "DEFAULT_SYSTEMS",
     "DOWNLOADABLE",

@@ -138,6 +138,9 @@ class Settings(BaseModel):
     cost_gpu_hour: Positive = 2.5  # price of an hour of it, in your currency
 
 
+# The presets that a CPU trains in hours. At any other, a GPU that is missing or does not compute is an error.
+CPU_PRESETS = ("mini",)
+
 # What a preset changes of the defaults above. The defaults are preset `mini`.
 PRESETS: dict[str, dict[str, Any]] = {
     "mini": {},

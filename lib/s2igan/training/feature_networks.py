@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from s2igan.data.batches import augment, centre_crop, random_crops, to_float
 from s2igan.data.store import Store, attribute_targets
+from s2igan.training.devices import within_memory
 from s2igan.training.loop import Schedule, train
 
 
@@ -134,7 +135,8 @@ def train_classifier(
         progress(f"classifier epoch {done // per_epoch}/{epochs}  loss {loss:.3f}")
 
     batch_after = batches()
-    train(Schedule(epochs * per_epoch, log_every=per_epoch), lambda step: next(batch_after), train_step, log)
+    with within_memory("classifier_batch", batch):
+        train(Schedule(epochs * per_epoch, log_every=per_epoch), lambda step: next(batch_after), train_step, log)
     net.eval().requires_grad_(False)
     right = 0
     for rows in np.split(kept_out, range(batch, len(kept_out), batch)) if len(kept_out) else []:

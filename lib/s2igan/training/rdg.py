@@ -19,7 +19,7 @@ from s2igan.sen import SEN, sen_losses
 from s2igan.training import processes
 from s2igan.training.batches import RDGBatch, caption_batch, rdg_batches
 from s2igan.training.checkpoints import Checkpoints, fingerprint
-from s2igan.training.devices import pick_device, use_bf16
+from s2igan.training.devices import pick_device, use_bf16, within_memory
 from s2igan.training.embeddings import embed_captions
 from s2igan.training.logs import Log
 from s2igan.training.loop import Schedule, train, training_steps
@@ -52,7 +52,7 @@ def train_rdg(
             (of the validation classes alone where the encoder learns) and the step; what it returns is logged.
         nets: fresh ones of `build_networks` where they are built already.
     Returns: the networks; their EMAs in eval mode.
-    Raises: RuntimeError naming the last good checkpoint when a loss is not finite.
+    Raises: RuntimeError naming the last good checkpoint when a loss is not finite; BadInput when a GPU is full.
     """
     image_ids = store.image_ids_of("train")
     steps = training_steps(settings.rdg_steps, settings.rdg_epochs, len(image_ids), settings.rdg_batch)
@@ -63,16 +63,17 @@ def train_rdg(
     if not start:
         shutil.rmtree(folder / "snapshots", ignore_errors=True)  # of an earlier run's validation
     on_gpu = training.device.type == "cuda"
-    train(
-        Schedule(steps, settings.rdg_log_every, settings.rdg_sample_every, settings.rdg_checkpoint_every),
-        rdg_batches(settings, store, image_ids, net.caption_encoder if training.joint else None, pin=on_gpu),
-        training.step,
-        Log(folder / "log.jsonl", steps, settings.rdg_batch, start),
-        start=start,
-        validate=None if validate is None else training.validation,
-        checkpoints=checkpoints,
-        in_thread=on_gpu,
-    )
+    with within_memory("rdg_batch", settings.rdg_batch):
+        train(
+            Schedule(steps, settings.rdg_log_every, settings.rdg_sample_every, settings.rdg_checkpoint_every),
+            rdg_batches(settings, store, image_ids, net.caption_encoder if training.joint else None, pin=on_gpu),
+            training.step,
+            Log(folder / "log.jsonl", steps, settings.rdg_batch, start),
+            start=start,
+            validate=None if validate is None else training.validation,
+            checkpoints=checkpoints,
+            in_thread=on_gpu,
+        )
     if training.recalibrated_at != steps:
         training.recalibrate(steps)
     return training.nets

@@ -20,7 +20,7 @@ from s2igan.sen import SEN, sen_losses
 from s2igan.training import processes
 from s2igan.training.batches import SENBatch, sen_batches
 from s2igan.training.checkpoints import Checkpoints, fingerprint
-from s2igan.training.devices import pick_device, seed_everything
+from s2igan.training.devices import pick_device, seed_everything, within_memory
 from s2igan.training.embeddings import embed_captions
 from s2igan.training.logs import Log
 from s2igan.training.loop import Schedule, train, training_steps
@@ -133,8 +133,8 @@ def train_sen(
         folder: the run's directory, for log.jsonl and checkpoints/.
         upstream: fingerprint of the data and the backbone.
     Returns: the network with the best validation mAP, in eval mode, on the CPU.
-    Raises: BadInput when the text encoder is asked for and a caption has no text; RuntimeError naming the last good
-        checkpoint when a loss is not finite.
+    Raises: BadInput when the text encoder is asked for and a caption has no text, or when a GPU is full; RuntimeError
+        naming the last good checkpoint when a loss is not finite.
     """
     device, image_ids, steps = pick_device(settings), store.image_ids_of("train"), sen_steps(settings, store)
     # All systems start from the same weights and see the same batches: they differ in the loss alone.
@@ -165,16 +165,17 @@ def train_sen(
         return {"val_mAP": score}
 
     every = settings.sen_validate_every
-    train(
-        Schedule(steps, log_every=every, validate_every=every, checkpoint_every=every),
-        sen_batches(settings, store, net.caption_encoder, image_ids, crops),
-        train_step,
-        Log(folder / "log.jsonl", steps, settings.sen_batch, start),
-        start=start,
-        validate=validate,
-        checkpoints=checkpoints,
-        in_thread=device.type == "cuda",
-    )
+    with within_memory("sen_batch", settings.sen_batch):
+        train(
+            Schedule(steps, log_every=every, validate_every=every, checkpoint_every=every),
+            sen_batches(settings, store, net.caption_encoder, image_ids, crops),
+            train_step,
+            Log(folder / "log.jsonl", steps, settings.sen_batch, start),
+            start=start,
+            validate=validate,
+            checkpoints=checkpoints,
+            in_thread=device.type == "cuda",
+        )
     net.load_state_without_backbone(best.weights, "the best checkpoint")
     return net.cpu().eval()
 

@@ -178,11 +178,14 @@ def weights_folder(weights: Path | None, dataset: str | None) -> Path:
 @click.option("--values", metavar="JSON", default="{}", help="Parameters; they override the file.")
 @click.option("--out", type=FILE, required=True, metavar="FILE", help="The executed notebook; params.yaml beside it.")
 @click.option("--label", default="", help="What stands before each printed line.")
+@click.option("--gpus", type=click.IntRange(0), default=0, help="How many GPUs the run takes for itself.")
 @PARENT
-def run(notebook: Path, params: Path | None, values: str, out: Path, label: str, parent: int | None) -> int:
+def run(
+    notebook: Path, params: Path | None, values: str, out: Path, label: str, gpus: int, parent: int | None
+) -> int:  # fmt: skip
     """Run one notebook and show what it prints."""
     parameters = {**(config.from_yaml(params) if params else {}), **from_json(values)}
-    return run_notebook(notebook, out, parameters, label, parent)
+    return run_notebook(notebook, out, parameters, label, parent, gpus)
 
 
 @commands.command()

@@ -17,6 +17,7 @@ import yaml
 from s2igan import BadInput, config
 from s2igan.files import read_json, write_atomic
 from s2igan.workflow.environment import kernel_environment, replace_environment
+from s2igan.workflow.gpu_slots import gpus_of_its_own
 from s2igan.workflow.interrupts import stop_after, stoppable
 
 # A kernel keeps no history, whose data base network disks may refuse to lock, and does not import what lies beside it.
@@ -40,7 +41,7 @@ class Lines:
 
 
 def run_notebook(
-    notebook: Path, out: Path, parameters: dict[str, Any], label: str = "", parent: int | None = None
+    notebook: Path, out: Path, parameters: dict[str, Any], label: str = "", parent: int | None = None, gpus: int = 0
 ) -> int:
     """Executes a notebook with papermill; its error, if any, is one line on stderr. Returns the exit status.
 
@@ -48,6 +49,7 @@ def run_notebook(
         out: the executed notebook; params.yaml is written beside it.
         label: stands before each printed line; by default the name of the folder of `out`.
         parent: id of a process; when that ends, this one stops too.
+        gpus: how many GPUs it takes for itself where there are more.
     Raises: BadInput for a missing or damaged notebook, an `out` that cannot be written, or wrong parameters, before a
         kernel starts.
     """
@@ -55,10 +57,15 @@ def run_notebook(
     check_out(out, notebook)
     settings = config.resolve(parameters)
     write_atomic(out.parent / "params.yaml", yaml.safe_dump(parameters, sort_keys=False))
-    replace_environment(kernel_environment(settings.threads))
     if parent:
         threading.Thread(target=stop_after, args=[parent], daemon=True).start()
-    return stoppable(lambda: execute(notebook, out, parameters, label or out.parent.name))
+
+    def work() -> int:
+        with gpus_of_its_own(gpus):
+            replace_environment(kernel_environment(settings.threads))
+            return execute(notebook, out, parameters, label or out.parent.name)
+
+    return stoppable(work)
 
 
 def check_notebook(path: Path) -> None:

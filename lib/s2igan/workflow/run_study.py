@@ -19,7 +19,9 @@ import yaml
 
 from s2igan import BadInput, config
 from s2igan.files import make_folder, project_root, write_atomic, write_json
+from s2igan.training.gpus import visible_gpus
 from s2igan.workflow import study
+from s2igan.workflow.gpu_slots import check_gpu
 from s2igan.workflow.interrupts import stoppable
 from s2igan.workflow.lock import alone
 from s2igan.workflow.machine import cores_for, usable_cores, usable_memory
@@ -53,6 +55,8 @@ def run_study(words: Iterable[str], full: bool) -> int:
     call = read_call(words, full)
     chosen = study.plan(call.given)
     study.check_folders(chosen)
+    if not call.listing:
+        call, chosen = with_device(call, chosen)
     root = project_root()
     os.chdir(root)
     leave_out_profiles()
@@ -76,6 +80,21 @@ def run_study(words: Iterable[str], full: bool) -> int:
     return status
 
 
+def with_device(call: Call, chosen: study.Study) -> tuple[Call, study.Study]:
+    """Call and study as they are, where the device that they ask for computes. A dry run goes to the CPU without a GPU.
+
+    Raises BadInput.
+    """
+    try:
+        check_gpu(next(iter(chosen.of.values())))
+    except BadInput as error:
+        if not call.dry or call.given.get("device", "auto") != "auto":
+            raise
+        note(f"the dry run is on the CPU: {error}")
+        call = dataclasses.replace(call, given={**call.given, "device": "cpu"})
+    return call, study.plan(call.given)
+
+
 def snakemake_arguments(call: Call, chosen: study.Study, plan_file: Path) -> list[str]:
     """The command line of Snakemake. No profile: one of the user's would make another study of it.
 
@@ -84,8 +103,8 @@ def snakemake_arguments(call: Call, chosen: study.Study, plan_file: Path) -> lis
     arguments = ["--snakefile", "Snakefile", "--configfile", str(plan_file), "--cores", str(cores_of(call, chosen))]
     arguments += ["--rerun-incomplete", "--nolock", "--scheduler", "greedy", "--max-checksum-file-size", "100TB"]
     arguments += ["--profile", "none", "--workflow-profile", "none"]
-    if any(Path("/dev").glob("nvidia[0-9]*")):  # runs on GPUs take turns; otherwise all would share them
-        arguments += ["--resources", f"gpu={next(iter(chosen.of.values())).processes}"]
+    if gpus := visible_gpus():  # each run has its own (gpu_slots.py); what is more than there are, it says itself
+        arguments += ["--resources", f"gpu={max(len(gpus), next(iter(chosen.of.values())).processes)}"]
     return arguments + (["--dry-run"] if call.listing else ["--quiet", "all"])
 
 
