@@ -43,6 +43,7 @@ def test_evaluation_rows_and_their_repetition(world, tmp_path):
     assert real["mAP chance"] == pytest.approx(100 * (4 / 19 + harmonic / 20 * 15 / 19))
     beside = {f"{name} real" for name in ("precision", "coverage", "diversity", "training distance")}
     assert beside | {"R@1 chance", "R@50 class", "diversity fitting"} <= set(real)
+    assert {"mAP nearest", "FID nearest", "KID nearest"} <= set(real)
     assert real["R@1 chance"] == pytest.approx(100 / 20) and real["R@1 class"] == pytest.approx(100 / 5)
     scores = [(row["n"], row["per_split"]) for row in [*first, *rows] if row["metric"] in ("IS", "IS real")]
     assert scores == [(20, 10), (20, 10)]

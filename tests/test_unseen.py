@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from s2igan.evaluation.attributes import nearest_classes
+from s2igan.evaluation.references import nearest_answers
 from s2igan.reporting.separation import on_a_plane, separation
-from s2igan.reporting.unseen import guesses_table, nearest_training_classes
+from s2igan.reporting.unseen import guesses_table, nearest_training_classes, shares_by_distance
 
 VALUES = {"petals": "four", "shape": "round", "colour": "red", "centre": "yellow", "leaves": "broad"}
 CLASSES = {
@@ -45,10 +47,24 @@ def test_the_nearest_training_class_and_captions_that_are_true_of_one():
     found = nearest_training_classes(store_of(CLASSES, CAPTIONS))
     assert list(found.index) == ["one away", "two away"] and list(found.nearest) == ["red", "red"]
     assert list(found.different) == [1, 2]  # the held-out class does not count
+    assert shares_by_distance(found) == "1 of 2 (50 %) in 1, 1 of 2 (50 %) in 2"
     assert list(found["also true"]) == [0, 0]  # both captions name the colour, which no training class has
     red = {**CAPTIONS, "one away": ["a red flower with four petals", "a red flower with broad leaves"]}
     classes = {**CLASSES, "one away": {**VALUES, "leaves": "slender"}}
     assert nearest_training_classes(store_of(classes, red))["also true"]["one away"] == 50  # the second names leaves
+
+
+def test_a_memory_of_training_classes_answers_with_those_that_differ_least():
+    # "red" and "narrow" both differ from "one away" in one attribute, and take turns.
+    narrow = {**VALUES, "colour": "blue", "shape": "narrow"}
+    store = store_of({**CLASSES, "far": narrow}, {**CAPTIONS, "one away": 40 * ["a blue flower"]})
+    store.image_ids_of = lambda split: np.flatnonzero(np.array(store.class_split) == split)
+    assert nearest_classes(store) == {3: ([0, 1], 1), 4: ([0], 2)}
+    answers = nearest_answers(store)
+    assert len(answers) == 42 and set(answers[:40]) == {0, 1} and list(answers[40:]) == [0, 0]
+    assert 8 < (answers[:40] == 0).sum() < 32 and (answers == nearest_answers(store)).all()
+    store.attributes = {}
+    assert len(nearest_answers(store)) == 0
 
 
 def test_guesses_of_attributes():

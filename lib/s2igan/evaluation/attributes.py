@@ -84,3 +84,20 @@ def attribute_guesses(store: Store, split: str = "test") -> dict[str, tuple[floa
         counts = np.bincount(targets[name][labels[asked]])
         found[metric] = 100 / len(values[name]), 100 * float(counts.max() / counts.sum()), int(counts.sum())
     return found
+
+
+def nearest_classes(store: Store) -> dict[int, tuple[list[int], int]]:
+    """For each unseen class of a data set with attributes the training classes with the fewest different attributes.
+
+    Returns: {unseen class: (all training classes that are as near as the nearest, how many attributes differ)}, by
+        number; {} without attributes.
+    """
+    if not store.attributes:
+        return {}
+    values = np.array([list(store.attributes[name].values()) for name in store.classes])  # (classes, attributes)
+    split = np.array(store.class_split)
+    training, found = np.flatnonzero(split == "train"), {}
+    for unseen in np.flatnonzero(split == "test"):
+        different = (values[training] != values[unseen]).sum(1)
+        found[int(unseen)] = training[different == different.min()].tolist(), int(different.min())
+    return found

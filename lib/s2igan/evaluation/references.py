@@ -8,10 +8,10 @@ import numpy as np
 
 from s2igan.config import Settings
 from s2igan.data.store import Store
-from s2igan.evaluation.attributes import attribute_guesses
+from s2igan.evaluation.attributes import attribute_guesses, nearest_classes
 from s2igan.evaluation.diversity import real_diversity_rows
 from s2igan.evaluation.evaluator import FeatureNetworks, probabilities, unseen_classes
-from s2igan.evaluation.scores import chance_recall_rows, inception_rows, memory_row, neighbour_scores
+from s2igan.evaluation.scores import chance_recall_rows, image_scores, inception_rows, memory_row, neighbour_scores
 from s2igan.metrics import (
     chance_mean_average_precision,
     frechet_distance,
@@ -36,6 +36,8 @@ def evaluate_real(store: Store, networks: FeatureNetworks, settings: Settings) -
         ` fitting`: of `diversity`, images of all classes that fit the caption.
         ` uniform`: of attributes, a guess among all values.
         ` training`: FID and KID of the training classes' images, perfect images of other classes.
+        ` nearest`: mAP, FID and KID of a memory of training images, where the data set has attributes: each caption is
+            answered with a real image of a training class that differs from its own in the fewest attributes.
     """
     test, train = store.image_ids_of("test"), store.image_ids_of("train")
     labels, features, for_fid = store.image_class, networks.real_retrieval, networks.real_fid
@@ -63,10 +65,26 @@ def evaluate_real(store: Store, networks: FeatureNetworks, settings: Settings) -
     rows += chance_recall_rows((of_generated, test), (gallery, labels[test]))
     for name, distance in distances.items():
         rows.append({"metric": f"{name} training", "value": distance(for_fid[train], for_fid[test]), "n": len(train)})
+    if len(answers := nearest_answers(store)):
+        pairs = ((x[answers], x[test]) for x in (features, for_fid))
+        scores_of = image_scores(next(pairs), (gallery, labels[test]), next(pairs))
+        rows += [{**row, "metric": f"{row['metric']} nearest"} for row in scores_of]
     for name, (uniform, constant, count) in attribute_guesses(store).items():
         rows.append({"metric": f"{name} chance", "value": constant, "n": count})
         rows.append({"metric": f"{name} uniform", "value": uniform, "n": count})
     return [{**row, "split": "test"} for row in rows]
+
+
+def nearest_answers(store: Store) -> np.ndarray:
+    """For each test caption an image of a training class that is nearest in attributes to its own class, [N].
+
+    Classes that are equally near take turns by a seeded draw. Empty for a data set without attributes.
+    """
+    nearest, rng, train = nearest_classes(store), np.random.default_rng(0), store.image_ids_of("train")
+    by_class = {label: train[store.image_class[train] == label] for label in np.unique(store.image_class[train])}
+    labels = store.image_class[store.caption_image[store.caption_ids_of("test")]]
+    chosen = [by_class[rng.choice(nearest[label][0])] for label in labels] if nearest else []
+    return np.array([rng.choice(image_ids) for image_ids in chosen], int)
 
 
 def random_halves(image_ids: np.ndarray, count: int = HALVINGS) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -27,6 +27,7 @@ REFERENCES = {
     "class": "right class, random image",
     "chance": "chance",
     "training": "training classes' images",
+    "nearest": "images of the nearest training class",
 }
 # Published metrics (S2IGAN, Interspeech 2020, Tables 1 and 2; StackGAN-v2's on CUB). They are of other data and other
 # feature networks than the synthetic study's, so they have tables of their own. {system: {data set: {metric: value}}},

@@ -7,7 +7,7 @@ import pandas as pd
 
 from s2igan.data.store import Store
 from s2igan.data.synthetic.captions import named_attributes
-from s2igan.evaluation.attributes import attribute_guesses
+from s2igan.evaluation.attributes import attribute_guesses, nearest_classes
 
 
 def nearest_training_classes(store: Store) -> pd.DataFrame:
@@ -21,15 +21,27 @@ def nearest_training_classes(store: Store) -> pd.DataFrame:
     columns = ["class", "nearest", "different", "also true"]
     caption_ids = store.caption_ids_of("test")
     labels = store.image_class[store.caption_image[caption_ids]]
-    training, rows = _attributes_of(store, "train"), []
-    for unseen, values in _attributes_of(store, "test").items():
-        equal = {seen: {name for name in values if others[name] == values[name]} for seen, others in training.items()}
-        nearest = max(equal, key=lambda seen: len(equal[seen]))
-        captions = (store.caption_text[i] for i in caption_ids[labels == store.classes.index(unseen)])
+    splits = zip(store.classes, store.class_split, strict=True)
+    training = [store.attributes[name] for name, split in splits if split == "train"] if store.attributes else []
+    rows = []
+    for unseen, (nearest, different) in nearest_classes(store).items():
+        values = store.attributes[store.classes[unseen]]
+        equal = [{name for name in values if others[name] == values[name]} for others in training]
+        captions = (store.caption_text[i] for i in caption_ids[labels == unseen])
         named = [named_attributes(store.dataset, caption) for caption in captions]
-        true = [any(names <= same for same in equal.values()) for names in named]
-        rows.append((unseen, nearest, len(values) - len(equal[nearest]), 100 * np.mean(true)))
+        true = [any(names <= same for same in equal) for names in named]
+        rows.append((store.classes[unseen], store.classes[nearest[0]], different, 100 * np.mean(true)))
     return pd.DataFrame(rows, columns=columns).set_index("class")
+
+
+def shares_by_distance(nearest: pd.DataFrame) -> str:
+    """How many unseen classes differ from the nearest training class in one attribute, in two, ..., in words.
+
+    Args: nearest: what `nearest_training_classes` gives.
+    """
+    classes = len(nearest)
+    counts = nearest.different.value_counts().sort_index()
+    return ", ".join(f"{n} of {classes} ({100 * n / classes:.0f} %) in {number}" for number, n in counts.items())
 
 
 def guesses_table(store: Store) -> pd.DataFrame:
@@ -44,9 +56,3 @@ def guesses_table(store: Store) -> pd.DataFrame:
     kind = "asked " if any(metric.startswith("asked ") for metric in guesses) else "attribute "
     rows = {metric.removeprefix(kind): found[:2] for metric, found in guesses.items() if metric.startswith(kind)}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["uniform", "most common"])
-
-
-def _attributes_of(store: Store, split: str) -> dict[str, dict[str, str]]:
-    """The attributes of the classes of a split, {class: {attribute: value}}; {} for a data set without attributes."""
-    of_split = [name for name, s in zip(store.classes, store.class_split, strict=True) if s == split]
-    return {name: store.attributes[name] for name in of_split} if store.attributes else {}
