@@ -25,7 +25,9 @@ PY := $(VENV)/bin/python
 CHECK := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c '$(CHECK)' 2>/dev/null && echo $$p && break; done)
 # The names given as NAME=value; make has put their values into the environment, where no quoting can break them.
-GIVEN = $(filter-out PYTHON VENV PY MAKE%,$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+GIVEN := $(filter-out PYTHON VENV PY MAKE%,$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+# As they were typed: in a value, make would take $5 and $(...) for words of its own.
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name)))$(eval export $(name)))
 
 study: $(VENV)/.installed
 	@$(PY) -m s2igan study $(GIVEN)
@@ -37,7 +39,7 @@ distinctive: $(VENV)/.installed
 	@$(PY) -m s2igan distinctive $(GIVEN)
 
 speak: $(VENV)/.installed
-	@$(PY) -m s2igan speak "$$TEXT" $${OUT:+--out "$$OUT"}
+	@$(PY) -m s2igan speak $${OUT:+--out "$$OUT"} -- "$$TEXT"
 
 verify: $(VENV)/.installed
 	@$(PY) -m s2igan verify $(GIVEN)

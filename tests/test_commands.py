@@ -122,7 +122,7 @@ def test_make_passes_values_as_they_are(tmp_path):
     python.write_text('#!/bin/sh\necho "$@"\nprintenv SYSTEMS\nprintenv DATA_DIR\n')
     python.chmod(0o755)
     (tmp_path / ".venv/.installed").touch()
-    values = {"SYSTEMS": "S2IGAN,S2IGAN w/o L_d", "DATA_DIR": 'it\'s "mine"; (a)'}
+    values = {"SYSTEMS": "S2IGAN,S2IGAN w/o L_d", "DATA_DIR": 'it\'s "mine"; (a) $5 $$x $(HOME) $(shell echo no)'}
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"
     }
@@ -154,3 +154,20 @@ def test_make_clean_keeps_what_nobody_can_rebuild(tmp_path):
     subprocess.run(["make", "clean"], cwd=tmp_path, check=True)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {"Makefile", *kept}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("text", ["--help", "a $5 flower", "$(shell touch made) `touch made`", "'\"#\\", "<b> [[x]] |"])
+def test_make_speak_passes_any_text(text, tmp_path):
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n')
+    python.chmod(0o755)
+    (tmp_path / ".venv/.installed").touch()
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith("MAKE") and name != "MFLAGS"}
+    asked = ["make", "speak", f"TEXT={text}", f"OUT={text}.png"]
+    ran = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert ran.stdout.splitlines() == ["-m", "s2igan", "speak", "--out", f"{text}.png", "--", text]
+    assert not (tmp_path / "made").exists()

@@ -155,6 +155,9 @@ def test_speak_gives_equal_images_for_text_and_recording(project, capsys):
         (["--audio", "long.wav"], "lasts 61 s"),
         (["--audio", "silent.wav", "--voice", "en-us"], "--voice is for a sentence"),
         (["!?"], "nothing to speak"),
+        (["word " * 20_000], "has 99,999 characters: give a sentence, 5,000 at most"),
+        (["word " * 900], "the recording lasts"),
+        (["a \udcff flower"], "'a \\udcff flower' is not UTF-8"),
         ([SENTENCE, "--voice", "en-uz"], "did you mean 'en-us'?"),
         ([SENTENCE, "--count", "0"], "--count is 0"),
         ([SENTENCE, "--count", "two"], "'two' is not a valid integer"),
@@ -165,7 +168,12 @@ def test_speak_gives_equal_images_for_text_and_recording(project, capsys):
         ([SENTENCE, "--weights", "nowhere"], "nowhere is no folder"),
         ([SENTENCE, "--weights", "damaged"], "sen.safetensors is damaged"),
         ([SENTENCE, "--out", "x.jpg"], "must be the name of a .png file"),
+        ([SENTENCE, "--out", "flower"], "must be the name of a .png file"),
+        ([SENTENCE, "--out", "results"], "must be the name of a .png file"),
+        ([SENTENCE, "--out", "two\nlines"], "--out is two lines: it must"),
         ([SENTENCE, "--out", "Snakefile/x.png"], "cannot write"),
+        ([SENTENCE, "--out", "x" * 300 + ".png"], "cannot write"),
+        ([SENTENCE, "--out", "/proc/x.png"], "cannot write"),
         (["--audio", "song.png", "--out", "song.png"], "that is the recording itself"),
     ],
 )  # fmt: skip
@@ -233,6 +241,31 @@ def test_empty_answers_of_the_recorder_are_one_line(samples, rate, line):
     recorder = Recorder(samples=samples, rate=rate)
     with pytest.raises(BadInput, match=line):
         recorder.recorded()
+
+
+@pytest.mark.parametrize(
+    ("files", "line"),
+    [
+        ([("mine.wav", b"")], "mine.wav is empty"),
+        ([("song.mp4", b"no sound")], "song.mp4 "),
+        ([("../../x/..", b"no sound")], r"\.\./\.\./x/\.\. "),
+        ([("", b"no sound")], "cannot be read"),
+        ([("a\nb\x1b[31m" + "x" * 300, b"no sound")], "a b\ufffd"),
+        ([("a.wav", b"x"), ("b.wav", b"x")], "2 files are uploaded: give one"),
+    ],
+)
+def test_a_useless_upload_is_one_line(pipeline, files, line, capsys):
+    from s2igan.demo import widgets
+
+    panel = widgets.Panel(pipeline, pipeline.gallery(1), SENTENCE, count=2)
+    now = datetime.datetime.now(datetime.UTC)
+    panel.upload.value = tuple(
+        {"name": name, "type": "", "size": len(content), "content": memoryview(content), "last_modified": now}
+        for name, content in files
+    )
+    with pytest.raises(BadInput, match=line) as caught:
+        panel.speech_input()
+    assert "\n" not in str(caught.value) and "/tmp" not in str(caught.value)
 
 
 def test_typed_sentences_name_their_colour():

@@ -119,7 +119,9 @@ RECORD = """(async () => {
   const recorder = (await import("data:text/javascript," + encodeURIComponent(%s))).default;
   const sent = {}, el = document.createElement("div");
   const saved = new Promise((done) => {
-    recorder.render({ model: { set: (k, v) => { sent[k] = v; }, save_changes: done }, el });
+    const get = (k) => ({ rate: 22050, longest: 60 })[k], set = (k, v) => { sent[k] = v; };
+    const model = { get, set, save_changes: done };
+    recorder.render({ model, el });
   });
   const button = el.querySelector("button");
   button.click();

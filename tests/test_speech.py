@@ -266,11 +266,21 @@ def test_language_codes_find_their_voice():
         ({"texts": ["a"], "voice": "en-gb", "engine": "tacotron2"}, "tacotron2 has en-us"),
         ({"texts": ["a"], "words_per_minute": 20}, "between 80 and 450"),
         ({"texts": ["good", " ... "]}, "nothing to speak"),
+        ({"texts": ["\0\x01\x1b"]}, "nothing to speak"),
+        ({"texts": ["a \udcff bird"]}, "is not UTF-8"),
+        ({"texts": ["bird " * 2000]}, "'bird .*'\\.\\.\\. has 9,999 characters: give a sentence, 5,000 at most"),
     ],
 )
 def test_speak_refuses(arguments, line):
     with pytest.raises(BadInput, match=line):
         speak(**arguments)
+
+
+def test_a_text_is_read_as_text_and_not_as_commands():
+    plain, *others = speak(["a red bird", "a \x01\x1b red\0\n\tbird", "a\x85red  bird "])
+    assert all(torch.equal(plain, other) for other in others)
+    bird, spelled, tagged, waited = map(len, speak(["bird", "[[b'3:d]]", "<b>bird</b>", 'a <break time="9s"/> bird']))
+    assert bird < spelled / 1.5 and bird < tagged / 1.5 and waited < 5 * speech.SAMPLE_RATE
 
 
 def test_tacotron2_without_its_weights_says_where_they_go(monkeypatch):

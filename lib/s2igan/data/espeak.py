@@ -64,7 +64,7 @@ def speak(texts: list[str], voice: str, words_per_minute: int) -> list[Tensor]:
         spoken = _ask(espeak_voices()[0][language.lower()] + plus + variant, text, words_per_minute)
         samples = np.frombuffer(spoken or b"", np.int16)
         if len(samples) == 0 or np.ptp(samples) == 0:
-            raise BadInput(f"espeak-ng's voice {voice!r} has nothing to say for the text {text!r}")
+            raise BadInput(f"espeak-ng's voice {voice!r} has nothing to say for the text {text[:60]!r}")
         waveforms.append(torch.from_numpy(samples.astype(np.float32) / 32768))
     return waveforms
 
@@ -113,7 +113,7 @@ def _ask(voice: str, text: str, words_per_minute: int) -> bytes | None:
             process.kill()
             _voice.cache_clear()
             if isinstance(error, (OSError, EOFError)):
-                raise RuntimeError(f"espeak-ng's process ended while it spoke {text!r}") from None
+                raise RuntimeError(f"espeak-ng's process ended while it spoke {text[:60]!r}") from None
             raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from s2igan import BadInput
 from s2igan.data import espeak, tacotron2
 
 DEFAULT_ENGINE = "espeak"  # a store spoken by it does not name its engine
+MOST_CHARACTERS = 5000  # of a text: some minutes of speech
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # espeak-ng takes some of them for commands
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,27 @@ def speak(
     `tacotron2`: torchaudio's pipeline, as the paper's authors used; its weights are downloaded at first use. `voice` is
     en-us (WaveRNN) or en-us-griffinlim; its rate of speech is fixed. It speaks all texts at once: the same list gives
     the same samples on one device, a text among other texts gives others, as its dropout stays on.
+    A text is text: no mark-up and no phonemes are read in it, and control characters count as spaces.
     Raises BadInput for an engine or a voice that does not exist, a rate outside 80 to 450, and a text with nothing to
-    pronounce.
+    pronounce, with more than `MOST_CHARACTERS`, or that is not UTF-8.
     """
     of_name = _engine(engine)
     if not 80 <= words_per_minute <= 450:
         raise BadInput(f"words_per_minute is {words_per_minute}: it must lie between 80 and 450")
-    texts = [" ".join(text.replace("\0", " ").split()) for text in texts]
-    for text in texts:
-        if not any(character.isalnum() for character in text):
-            raise BadInput(f"there is nothing to speak in the text {text!r}")
-    return of_name.speak(texts, voice, words_per_minute)
+    return of_name.speak([spoken_form(text) for text in texts], voice, words_per_minute)
+
+
+def spoken_form(text: str) -> str:
+    """`text` on one line, as an engine gets it. Raises BadInput as `speak`."""
+    plain = " ".join(_CONTROL.sub(" ", text).split())
+    start = f"{plain[:60]!r}" + ("..." if len(plain) > 60 else "")
+    if not any(character.isalnum() for character in plain):
+        raise BadInput(f"there is nothing to speak in the text {start}")
+    if len(plain) > MOST_CHARACTERS:
+        raise BadInput(f"the text {start} has {len(plain):,} characters: give a sentence, {MOST_CHARACTERS:,} at most")
+    if any("\ud800" <= character <= "\udfff" for character in plain):  # what Python makes of bytes that are no UTF-8
+        raise BadInput(f"the text {start} is not UTF-8: type it again in a terminal with a UTF-8 locale")
+    return plain
 
 
 def check_voice(voice: str, engine: str = DEFAULT_ENGINE) -> None:

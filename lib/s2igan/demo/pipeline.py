@@ -20,7 +20,7 @@ from s2igan.config import SYNTHETIC, Settings, store_dir
 from s2igan.data.audio import SAMPLE_RATE, check_length
 from s2igan.data.batches import centre_crop
 from s2igan.data.store import open_store
-from s2igan.data.text_to_speech import speak
+from s2igan.data.text_to_speech import speak, spoken_form
 from s2igan.demo.out_of_distribution import OutOfDistribution
 from s2igan.demo.unseen import draw_unseen
 from s2igan.evaluation.attributes import attributes_seen
@@ -102,11 +102,11 @@ class Pipeline:
         """Speaks a sentence by `voice`, at the pace of the training captions, and encodes it; by default the first
         training voice.
 
-        Raises: BadInput for a text with nothing to speak, and an unknown voice.
+        Raises: BadInput for a text with nothing to speak or too much of it, and an unknown voice.
         """
         voice = voice or self.settings.data_voices[0]
         (waveform,) = speak([text], voice, self.settings.data_engine, self.settings.data_words_per_minute)
-        return self.encode(waveform, " ".join(text.split()))
+        return self.encode(waveform, spoken_form(text))
 
     @torch.no_grad()
     def generate(self, speech_embedding: Tensor, seed: int = 0, z_seed: int | None = None) -> list[np.ndarray]:

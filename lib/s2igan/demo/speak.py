@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from s2igan import BadInput
 from s2igan.config import SYNTHETIC
 from s2igan.data.audio import SAMPLE_RATE, read_audio
 from s2igan.data.synthetic.sets import SETS
 from s2igan.demo.pipeline import Pipeline, SpeechInput
 from s2igan.files import replacing
 from s2igan.reporting import plots
+from s2igan.reporting.text import one_line
 
 GAP = 2  # white pixels between images: eight images of 96 pixels fit a page of 784
 
@@ -63,8 +63,9 @@ def speak_to_file(
     Raises: BadInput if nothing can be encoded, or `out` cannot be written.
     """
     speech_input = pipeline.encode(read_audio(audio), audio) if audio else pipeline.encode_text(text, voice)
+    name = one_line(speech_input.name)
     source = "" if audio else f" ({voice or pipeline.settings.data_voices[0]})"
-    print(f'speech input: {len(speech_input.waveform) / SAMPLE_RATE:.1f} s, "{speech_input.name}"{source}')
+    print(f'speech input: {len(speech_input.waveform) / SAMPLE_RATE:.1f} s, "{name}"{source}')
     print(describe_score(speech_input))
     if words := advice(speech_input, pipeline.settings.dataset):
         print(words)
@@ -79,7 +80,8 @@ def speak_to_file(
                 + ", ".join(f"{name} {value}" for name, value in predicted.items())
             )
     side = generated[0][-1].shape[0]
-    print(f"generated {count} image{'s' if count > 1 else ''} of {side} pixels in {seconds:.2f} s: {out}")
+    where = one_line(str(out))
+    print(f"generated {count} image{'s' if count > 1 else ''} of {side} pixels in {seconds:.2f} s: {where}")
 
 
 def sheet(rows: Iterable[Iterable[np.ndarray]], side: int = 256) -> Image.Image:
@@ -95,8 +97,5 @@ def save_sheet(generated: list[list[np.ndarray]], out: Path, stages: bool = Fals
     """Saves images of several noises, a list of stages each, as a PNG with a column for each noise: the last stage, or
     a row for each stage. Raises: BadInput if `out` cannot be written."""
     rows = list(zip(*generated, strict=True))
-    try:
-        with replacing(out) as temporary:
-            sheet(rows if stages else rows[-1:]).save(temporary)
-    except OSError as error:
-        raise BadInput(f"cannot write {out}: {error.strerror}") from None
+    with replacing(out) as temporary:
+        sheet(rows if stages else rows[-1:]).save(temporary)

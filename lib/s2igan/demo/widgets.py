@@ -18,20 +18,25 @@ from matplotlib import pyplot
 from torch import Tensor
 
 from s2igan import BadInput
-from s2igan.data.audio import SAMPLE_RATE, at_22050, check_length, check_rate, read_audio
+from s2igan.data.audio import LONGEST, SAMPLE_RATE, at_22050, check_length, check_rate, read_audio
 from s2igan.demo import sentences
 from s2igan.demo.pipeline import Gallery, Pipeline, SpeechInput
 from s2igan.demo.speak import advice, describe_score
 from s2igan.reporting import plots
+from s2igan.reporting.text import one_line
 
 SOURCES = ("typed", "uploaded", "recorded")
 
 
 class Recorder(anywidget.AnyWidget):
-    """A button that records from the browser's microphone. `samples` are float32, mono, at `rate` Hz; empty at
-    first."""
+    """A button that records from the browser's microphone, up to `longest` seconds.
 
-    # The browser decodes its recording, in whatever format, and sends plain samples: no decoder is needed here.
+    `samples` are float32, mono, at `rate` Hz; empty at first. Where nothing can be recorded, words beside the button
+    say why and what to do.
+    """
+
+    # The browser decodes its recording, in whatever format, to plain samples of the rate that is needed here. At the
+    # rates of some microphones, a minute would be more than Jupyter lets a page send at once, 10 MiB.
     _esm = """
     function render({ model, el }) {
       const button = document.createElement("button");
@@ -40,35 +45,77 @@ class Recorder(anywidget.AnyWidget):
       button.textContent = "record";
       el.append(button, status);
       let recorder = null;
-      async function start() {
-        const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-        const pieces = [];
-        recorder = new MediaRecorder(stream);
-        recorder.ondataavailable = (event) => pieces.push(event.data);
-        recorder.onstop = async () => {
-          stream.getTracks().forEach((track) => track.stop());
-          recorder = null;
-          button.textContent = "record";
-          const context = new AudioContext();
-          const encoded = await new Blob(pieces).arrayBuffer();
-          const audio = await context.decodeAudioData(encoded).catch(() => null);
-          await context.close();
-          if (!audio || !audio.length) {
-            status.textContent = " nothing was recorded: record again, for a second or more";
-            return;
-          }
+      const say = (words) => { status.textContent = ` ${words}`; };
+      const reasons = {
+        NotAllowedError: "the browser does not let this page use the microphone: allow it at the sign beside the"
+          + " page's address, or upload a file",
+        NotFoundError: "there is no microphone: connect one, or upload a file",
+        NotReadableError: "the microphone does not answer, perhaps since another program uses it: close that one, or"
+          + " upload a file",
+      };
+      Object.assign(reasons, {
+        SecurityError: reasons.NotAllowedError, OverconstrainedError: reasons.NotFoundError,
+        AbortError: reasons.NotReadableError,
+      });
+      function failed(error) {
+        say(reasons[error.name] || `the browser cannot record (${error.name}): upload a file`);
+      }
+      function hindrance() {
+        if (window.isSecureContext === false) {
+          const port = location.port || "80";
+          return "this page is on plain http, and browsers give the microphone to https and localhost only: open it as"
+            + ` http://localhost:${port} (from another machine after ssh -L ${port}:localhost:${port}`
+            + ` ${location.hostname}), or upload a file`;
+        }
+        const able = navigator.mediaDevices && navigator.mediaDevices.getUserMedia && window.MediaRecorder;
+        return able ? "" : "this browser gives no microphone to this page: open it in another one, or upload a file";
+      }
+      async function keep(pieces) {
+        const context = new AudioContext({ sampleRate: model.get("rate") || 22050 });
+        try {
+          const audio = await context.decodeAudioData(await new Blob(pieces).arrayBuffer());
           model.set("rate", audio.sampleRate);
           model.set("samples", new DataView(audio.getChannelData(0).slice().buffer));
           model.save_changes();
-          status.textContent = ` ${audio.duration.toFixed(1)} s recorded`;
-        };
-        recorder.start();
-        button.textContent = "stop";
-        status.textContent = " recording";
+          say(`${audio.duration.toFixed(1)} s recorded`);
+        } catch {
+          say("nothing was recorded: speak for a second or more before you stop");
+        } finally {
+          await context.close();
+        }
       }
-      button.onclick = () => {
-        if (recorder) recorder.stop();
-        else start().catch((error) => { status.textContent = ` no microphone: ${error.message}`; });
+      async function start() {
+        const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+        const pieces = [];
+        const release = () => {
+          stream.getTracks().forEach((track) => track.stop());
+          recorder = null;
+          button.textContent = "record";
+        };
+        try {
+          recorder = new MediaRecorder(stream);
+          recorder.ondataavailable = (event) => pieces.push(event.data);
+          const longest = setTimeout(() => recorder && recorder.stop(), 1000 * model.get("longest"));
+          recorder.onstop = async () => {
+            clearTimeout(longest);
+            release();
+            await keep(pieces).catch(failed);
+          };
+          recorder.start();
+        } catch (error) {
+          release();
+          throw error;
+        }
+        button.textContent = "stop";
+        say("recording");
+      }
+      button.onclick = async () => {
+        if (recorder) return recorder.stop();
+        const words = hindrance();
+        if (words) return say(words);
+        button.disabled = true;  // the browser may ask first, and one question is enough
+        await start().catch(failed);
+        button.disabled = false;
       };
     }
     export default { render };
@@ -76,6 +123,7 @@ class Recorder(anywidget.AnyWidget):
     # A browser may answer with nothing; `recorded` says so.
     samples = traitlets.Bytes(b"", allow_none=True).tag(sync=True)
     rate = traitlets.Int(SAMPLE_RATE, allow_none=True).tag(sync=True)
+    longest = traitlets.Int(LONGEST).tag(sync=True)
 
     def recorded(self) -> Tensor:
         """The recording, (n,) at 22,050 Hz. Raises BadInput where there is none, or no rate, and as `at_22050`."""
@@ -120,13 +168,19 @@ class Panel(ipywidgets.VBox):
             return self.pipeline.encode_text(self.text.value, self.voice.value)
         if self.source.value == "recorded":
             return self.pipeline.encode(self.recorder.recorded(), "the recording")
-        if not self.upload.value:
+        uploaded = self.upload.value
+        if not uploaded:
             raise BadInput("nothing has been uploaded yet")
-        uploaded = self.upload.value[-1]
+        if len(uploaded) > 1:
+            raise BadInput(f"{len(uploaded)} files are uploaded: give one")
+        name = one_line(uploaded[0]["name"])
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / (Path(uploaded["name"]).name[-80:] or "uploaded")
-            path.write_bytes(bytes(uploaded["content"]))
-            return self.pipeline.encode(read_audio(path), path.name)
+            path = Path(folder) / "uploaded"
+            path.write_bytes(bytes(uploaded[0]["content"]))
+            try:
+                return self.pipeline.encode(read_audio(path), name)
+            except BadInput as error:
+                raise BadInput(str(error).replace(str(path), name)) from None
 
     def show(self) -> None:
         """Encodes the sentence and shows its score, sound, attention, generated and nearest real images below the
@@ -136,7 +190,7 @@ class Panel(ipywidgets.VBox):
             try:
                 speech_input = self.speech_input()
             except BadInput as error:
-                print(error)
+                print(one_line(str(error)))
                 return
             print(describe_score(speech_input))
             if words := advice(speech_input, self.pipeline.settings.dataset):

@@ -15,6 +15,7 @@ import click
 
 from s2igan import BadInput, config
 from s2igan.files import parse_json, project_root
+from s2igan.reporting.text import one_line
 from s2igan.workflow.distinctive import run_distinctive
 from s2igan.workflow.notebook import run_notebook
 from s2igan.workflow.run_study import run_study
@@ -30,11 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return commands.main(arguments, prog_name="python -m s2igan", standalone_mode=False) or 0
     except click.UsageError as error:
-        said = error.format_message().rstrip(".")
+        said = one_line(error.format_message()).rstrip(".")
         where = error.ctx.command_path if error.ctx else "python -m s2igan"
         print(f"error: {said[:1].lower()}{said[1:]} ({where} --help)", file=sys.stderr)
     except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
     except click.Abort:
         return 130
     return 2
@@ -147,7 +148,7 @@ def default_out(text: str, audio: str) -> Path:
 
 def checked_out(out: Path, audio: str) -> Path:
     """`out`. Raises BadInput if it cannot be the name of an image file."""
-    if out.suffix.lower() != ".png" or out.is_dir():
+    if out.suffix.lower() != ".png" or os.path.isdir(out):
         raise BadInput(f"--out is {out}: it must be the name of a .png file")
     if audio and out.exists() and os.path.exists(audio) and os.path.samefile(out, audio):
         raise BadInput(f"--out is {out}: that is the recording itself")

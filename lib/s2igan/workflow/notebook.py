@@ -16,6 +16,7 @@ import yaml
 
 from s2igan import BadInput, config
 from s2igan.files import read_json, write_atomic
+from s2igan.reporting.text import one_line
 from s2igan.workflow.environment import kernel_environment, replace_environment
 from s2igan.workflow.gpu_slots import gpus_of_its_own
 from s2igan.workflow.interrupts import stop_after, stoppable
@@ -34,7 +35,7 @@ class Lines:
         """Prints the lines that `text` completes."""
         *lines, self.rest = (self.rest + text).split("\n")
         for line in lines:
-            print(f"[{self.label}] {line}", flush=True)
+            print(f"[{self.label}] {one_line(line)}", flush=True)
 
     def flush(self) -> None:
         """Lines are printed as they come."""
@@ -125,9 +126,9 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
             if error.ename == "BadInput":
-                print(f"error: {error.evalue}", file=sys.stderr)
+                print(f"error: {one_line(str(error.evalue))}", file=sys.stderr)
             else:
-                said = " ".join(str(error.evalue).split())[:500]
+                said = one_line(" ".join(str(error.evalue).split()))[:500]
                 print(f"error: {error.ename}: {said} ({label}: see {out})", file=sys.stderr)
             return 1
         except DeadKernelError:
