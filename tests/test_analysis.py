@@ -14,7 +14,9 @@ from s2igan.reporting.one_word import one_word_chance
 
 def run(folder, system, seed, values, dataset="mini-flowers"):
     folder.mkdir(parents=True)
-    about = {"dataset": dataset, "preset": "mini", "system": system, "seed": seed, "commit": "abc"}
+    about = {"stage": folder.name.split("-")[0], "study": "mini", "dataset": dataset, "preset": "mini"}
+    about |= {"system": system, "seed": seed, "commit": "abc"}
+    about |= {"device": "cpu", "precision": "fp32", "threads": 1, "versions": {}}
     rows = [{"metric": metric, "value": value, "n": 10, "split": "test"} for metric, value in values.items()]
     (folder / "metrics.json").write_text(json.dumps({**about, "metrics": rows}))
     (folder / "params.yaml").write_text("{}\n")

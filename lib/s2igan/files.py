@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from s2igan import BadInput
@@ -85,9 +86,9 @@ def read_text(path: str | Path, most: int = MOST_TEXT) -> str:
     return text
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(path: str | Path, most: int = MOST_TEXT) -> Any:
     """The value in JSON file `path`. Raises BadInput as `read_text`, and for a file that is no JSON."""
-    return parse_json(read_text(path), f"file {path}")
+    return parse_json(read_text(path, most), f"file {path}")
 
 
 def parse_json(text: str, what: str) -> Any:
@@ -158,6 +159,17 @@ def read_yaml(path: str | Path) -> Any:
         raise BadInput(f"file {path}{line} is no YAML: {' '.join(str(error.problem).split())[:200]}") from None
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError, MemoryError) as error:
         raise BadInput(f"file {path} is no YAML: {str(error).splitlines()[0][:200]}") from None
+
+
+def check_form(form: TypeAdapter[Any], value: Any, path: str | Path, again: str) -> None:
+    """Raises BadInput unless `value`, of file `path`, has the keys and types of `form`; `again`: what to do then."""
+    try:
+        form.validate_python(value, strict=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        where = " ".join(repr(part)[:60] for part in fault["loc"])
+        said = fault["msg"].splitlines()[0].lower()
+        raise BadInput(f"file {path} is damaged ({where or 'all of it'}: {said}): {again}") from None
 
 
 def read_array(path: str | Path, mapped: bool = False) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Metrics as pure functions: mAP, Inception Score, Frechet distance, kernel distance, as in the paper's tables; and
 instance retrieval, precision, recall, density, coverage, diversity and the distance to the nearest training image.
 
-N, M are numbers of images, Q of queries, G of gallery items, D features, C classes.
+N, M are numbers of images, Q of queries, G of gallery items, D features, C classes. Each raises BadInput for features
+or probabilities that are not finite.
 """
 
 from __future__ import annotations
@@ -22,8 +23,19 @@ from s2igan import BadInput
 SMALLEST = torch.finfo(torch.float32).tiny
 
 
-def _float_tensor(array: np.ndarray | Tensor) -> Tensor:
-    return torch.as_tensor(array).detach().to("cpu", torch.float32)
+def _float_tensor(array: np.ndarray | Tensor, metric: str) -> Tensor:
+    """Features [N, D] in single precision. Raises BadInput, naming the image, for one that is not finite."""
+    return check_finite(torch.as_tensor(array).detach().to("cpu", torch.float32), metric, "features")
+
+
+def check_finite(rows: Tensor, metric: str, what: str) -> Tensor:
+    """`rows`, [N, ...], `what` is said of each of N images. Raises BadInput, naming the first that is not finite."""
+    # A sum is finite only of finite rows, and is far quicker than a look at each value.
+    if not torch.isfinite(rows.sum()):
+        wrong = ~torch.isfinite(rows).flatten(1).all(1)
+        if wrong.any():
+            raise BadInput(f"{metric}: {what} of image {int(wrong.nonzero()[0])} are not finite")
+    return rows
 
 
 def mean_average_precision(
@@ -46,7 +58,7 @@ def mean_average_precision(
     query_labels, gallery_labels = _as_array(query_labels), _as_array(gallery_labels)
     positives_of = {label: np.flatnonzero(gallery_labels == label) for label in np.unique(query_labels)}
     total, count = 0.0, 0
-    for row, label in zip(_similarities(queries, gallery), query_labels, strict=True):
+    for row, label in zip(_similarities(queries, gallery, "mean average precision"), query_labels, strict=True):
         if len(positives_of[label]):
             total += _average_precision(row, positives_of[label])
             count += 1
@@ -59,9 +71,9 @@ def _as_array(ids: np.ndarray | Tensor) -> np.ndarray:
     return np.asarray(torch.as_tensor(ids).cpu())
 
 
-def _similarities(queries: np.ndarray | Tensor, gallery: np.ndarray | Tensor) -> Iterator[np.ndarray]:
+def _similarities(queries: np.ndarray | Tensor, gallery: np.ndarray | Tensor, metric: str) -> Iterator[np.ndarray]:
     """The cosines of each query of [Q, D] with a gallery [G, D]: Q times [G]."""
-    queries, gallery = _float_tensor(queries), _float_tensor(gallery)
+    queries, gallery = _float_tensor(queries, metric), _float_tensor(gallery, metric)
     # Products are divided by the lengths, so that there is no second gallery in memory.
     lengths = torch.linalg.vector_norm(gallery, dim=1).clamp_min(1e-12)  # (G,)
     block = max(1, 2_000_000 // max(1, len(gallery)))  # queries at once: bounds the memory of their similarities
@@ -120,7 +132,7 @@ def recall_at(
     """
     query_ids, gallery_ids = _as_array(query_ids), _as_array(gallery_ids)
     ranks = []
-    for row, label in zip(_similarities(queries, gallery), query_ids, strict=True):
+    for row, label in zip(_similarities(queries, gallery, "instance retrieval"), query_ids, strict=True):
         hits = np.flatnonzero(gallery_ids == label)
         if len(hits):
             first = hits[np.argmax(row[hits])]  # of equal ones the first
@@ -159,6 +171,7 @@ def inception_score(probabilities: np.ndarray | Tensor, splits: int = 10) -> tup
     p = torch.as_tensor(probabilities).detach().cpu()
     p = p if p.dtype == torch.float64 else p.float()
     n = len(p)
+    check_finite(p, "inception score", "probabilities")
     if n < splits:
         raise BadInput(f"inception score: {n} images cannot be divided into {splits} splits")
     scores, scratch = [], torch.empty_like(p[: -(-n // splits)])  # memory that is new costs more time than a logarithm
@@ -186,7 +199,7 @@ def frechet_distance(features_a: np.ndarray | Tensor, features_b: np.ndarray | T
     Args: features_a: [N, D]; features_b: [M, D]. Returns: at least 0, in squared units of the features.
     Raises: BadInput for fewer than two rows.
     """
-    a, b = (np.asarray(_float_tensor(x), dtype=np.float64) for x in (features_a, features_b))
+    a, b = (np.asarray(_float_tensor(x, "Frechet distance"), dtype=np.float64) for x in (features_a, features_b))
     if min(len(a), len(b)) < 2:
         raise BadInput(f"Frechet distance: needs at least two images on each side, got {len(a)} and {len(b)}")
     if min(len(a), len(b)) <= a.shape[1]:
@@ -211,8 +224,11 @@ def kernel_distance(
     a little below 0 for equal distributions.
 
     Args: features_a: [N, D]; features_b: [M, D]; subsets: random subsets averaged, each of min(N, M, 1000) rows.
+    Raises: BadInput for fewer than two rows.
     """
-    a, b = _float_tensor(features_a), _float_tensor(features_b)
+    a, b = _float_tensor(features_a, "kernel distance"), _float_tensor(features_b, "kernel distance")
+    if min(len(a), len(b)) < 2:
+        raise BadInput(f"kernel distance: needs at least two images on each side, got {len(a)} and {len(b)}")
     result = kid_features_to_metric(
         a, b, kid_subsets=subsets, kid_subset_size=min(len(a), len(b), 1000), rng_seed=seed, verbose=False
     )
@@ -234,7 +250,7 @@ def precision_recall_density_coverage(
     """
     if min(len(real), len(generated)) <= nearest:
         raise BadInput(f"precision and recall: {min(len(real), len(generated))} images have no {nearest} neighbours")
-    real, generated = _float_tensor(real).double(), _float_tensor(generated).double()
+    real, generated = (_float_tensor(x, "precision and recall").double() for x in (real, generated))
     # The first of the sorted distances is that of an image to itself.
     of_real, of_generated = (torch.cdist(x, x).kthvalue(nearest + 1, 1).values for x in (real, generated))
     distances = torch.cdist(real, generated)  # (N, M)
@@ -254,7 +270,7 @@ def mean_distance(features: np.ndarray | Tensor, groups: np.ndarray | Tensor) ->
     Args: features: [N, D]; groups: the group of each row, [N]; those of a single row do not count.
     Raises: BadInput where no group has two rows.
     """
-    features, groups = _float_tensor(features).double(), torch.as_tensor(groups)
+    features, groups = _float_tensor(features, "diversity").double(), torch.as_tensor(groups)
     means = [torch.pdist(features[groups == group]).mean() for group in groups.unique()]
     means = [float(mean) for mean in means if torch.isfinite(mean)]
     if not means:
@@ -264,7 +280,7 @@ def mean_distance(features: np.ndarray | Tensor, groups: np.ndarray | Tensor) ->
 
 def nearest_rows(features: np.ndarray | Tensor, others: np.ndarray | Tensor) -> tuple[np.ndarray, np.ndarray]:
     """For each row of [N, D] its nearest row of [M, D] by Euclidean distance: distances [N], and which rows [N]."""
-    features, others = _float_tensor(features), _float_tensor(others)
+    features, others = _float_tensor(features, "nearest image"), _float_tensor(others, "nearest image")
     block = max(1, 20_000_000 // max(1, len(others)))
     found = [torch.cdist(features[k : k + block], others).argmin(1) for k in range(0, len(features), block)]
     rows = torch.cat(found)

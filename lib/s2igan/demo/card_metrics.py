@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from s2igan.config import SYNTHETIC, resolve
@@ -25,6 +24,7 @@ from s2igan.evaluation.attributes import attribute_accuracy
 from s2igan.evaluation.evaluator import FeatureNetworks
 from s2igan.evaluation.feature_networks import extract, fold_norms, load_network
 from s2igan.evaluation.images import evaluate_rdg
+from s2igan.evaluation.inputs import real_features
 from s2igan.evaluation.retrieval import evaluate_sen
 from s2igan.training.embeddings import embed_captions
 from s2igan.training.rdg_networks import make_generator
@@ -38,12 +38,12 @@ def measure(part: Path, folders: dict[str, Path], store: Store) -> dict[str, dic
     """The metrics of each network on the unseen classes, {network: {metric: (as trained, packed)}}; for `sen` also,
     under `OOD`, {kind of input: (count, percent out of distribution)}."""
     states = {name: packed_weights.read(part / f"{name}.safetensors") for name in NETWORKS}
-    trained_features = load_file(folders["backbone"] / "features.safetensors")
+    trained_features = real_features(folders["backbone"], store, "backbone", "evaluator")
     settings = resolve(states["s2igan"][1]["settings"])
     metrics: dict[str, dict[str, Any]] = {}
     packed_features = {}
     for name in ("backbone", "evaluator"):
-        network = fold_norms(packed_weights.proxy_of(states[name][0]))
+        network = fold_norms(packed_weights.proxy_of(states[name][0], part / f"{name}.safetensors"))
         packed_features[name] = extract(network, store.images, settings.data_image_size)
         was = attribute_accuracy(
             load_network(folders[name] / f"{name}.safetensors"), store, trained_features[name], "test"
@@ -73,7 +73,7 @@ def _measure_sen(
 ) -> tuple[dict[str, Any], Tensor]:
     """Metrics of a packed SEN or text baseline, and its embeddings of the test captions (other rows are 0), [M, D]."""
     state, about = states[name]
-    backbone = fold_norms(packed_weights.proxy_of(states["backbone"][0]))
+    backbone = fold_norms(packed_weights.proxy_of(states["backbone"][0], Path("backbone.safetensors")))
     net = fresh_sen(resolve(about["settings"]).model_copy(update={"system": system}), store, backbone).eval()
     net.load_state_dict({key: t for key, t in state.items() if key in net.state_dict()}, strict=False)
     embeddings = torch.zeros(len(store.caption_image), net.image_encoder.linear.out_features)

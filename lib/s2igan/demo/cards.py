@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
-from safetensors.torch import load_file
 from torch import Tensor
 
 from s2igan import BadInput
@@ -24,10 +22,11 @@ from s2igan.demo import packed_weights
 from s2igan.demo.card_metrics import OOD, measure
 from s2igan.demo.out_of_distribution import THRESHOLD_PERCENTILE, fit_out_of_distribution
 from s2igan.demo.packed_weights import NETWORKS
-from s2igan.files import write_atomic
+from s2igan.files import replacing, write_atomic
 from s2igan.reporting.collect import PLACES
 from s2igan.training.logs import read_log
-from s2igan.training.records import read_metrics
+from s2igan.training.records import read_metrics, read_parameters
+from s2igan.training.weights import read_weights
 
 # Large matrices of these networks are packed as eight-bit numbers. Feature networks are not: they measure the others.
 WHOLE = ("sen", "sen-wo-ld", "text-encoder", "s2igan")
@@ -63,7 +62,8 @@ def export(study: Path, out: Path, seed: int = 0) -> Path:
         for name, folder in folders.items():
             packed_weights.write(part / f"{name}.safetensors", *_pack(name, folder, store))
             if (folder / "log.jsonl").is_file():
-                shutil.copyfile(folder / "log.jsonl", part / f"{name}.jsonl")
+                with replacing(part / f"{name}.jsonl") as temporary:
+                    shutil.copyfile(folder / "log.jsonl", temporary)
         metrics = measure(part, folders, store)
         for name, folder in folders.items():
             write_atomic(part / f"{name}.md", _card(name, part, folder, store, metrics))
@@ -94,7 +94,7 @@ def runs_of(study: Path, seed: int) -> dict[str, Path]:
         raise BadInput(
             f"{study} lacks {', '.join(lacking)}: `make study-full DATASETS={study.name} SEEDS={seed}` makes them"
         )
-    if yaml.safe_load((folders["backbone"] / "params.yaml").read_text()).get("data_backbone", "proxy") != "proxy":
+    if read_parameters(folders["backbone"]).get("data_backbone", "proxy") != "proxy":
         raise BadInput(f"{study}: its backbone was not trained here, so that its weights cannot be packed")
     return folders
 
@@ -103,9 +103,7 @@ def _pack(name: str, folder: Path, store: Store) -> tuple[dict[str, Tensor], dic
     """The packed tensors of a run, and the description that the file carries."""
     stage, system = NETWORKS[name]
     read = read_metrics(folder)
-    parameters = {
-        key: value for key, value in yaml.safe_load((folder / "params.yaml").read_text()).items() if key not in PLACES
-    }
+    parameters = {key: value for key, value in read_parameters(folder).items() if key not in PLACES}
     log = read_log(folder / "log.jsonl")
     about = {
         "network": system or name,
@@ -120,12 +118,12 @@ def _pack(name: str, folder: Path, store: Store) -> tuple[dict[str, Tensor], dic
         "metrics": read["metrics"],
         "licence": packed_weights.LICENCE,
     }
-    state = load_file(folder / f"{name if stage == 'data' else 'weights'}.safetensors")
+    state, _ = read_weights(folder / f"{name if stage == 'data' else 'weights'}.safetensors")
     small = packed_weights.pack(
         {key: t for key, t in state.items() if stage != "sen" or not key.startswith("classifier.")}, name in WHOLE
     )
     if stage == "sen":
-        embeddings = load_file(folder / "embeddings.safetensors")
+        embeddings, _ = read_weights(folder / "embeddings.safetensors", "speech", "mean", "std")
         small |= {"mean": embeddings["mean"], "std": embeddings["std"]}
     if name == "sen":
         x = (embeddings["speech"] - embeddings["mean"]) / embeddings["std"]

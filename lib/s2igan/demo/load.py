@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from s2igan import BadInput
-from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, Settings, resolve
+from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, Settings
 from s2igan.data.store import attribute_targets
 from s2igan.demo import packed_weights
 from s2igan.demo.out_of_distribution import OutOfDistribution, fit_out_of_distribution
@@ -38,14 +38,19 @@ def load(folder: str | Path) -> Pipeline:
 
 def _from_weights(folder: Path) -> Pipeline:
     names = ("sen", "s2igan", "backbone", "evaluator")
-    states, about = zip(*(packed_weights.read(folder / f"{name}.safetensors") for name in names), strict=True)
+    needed = {"sen": ("mean", "std", "out_of_distribution.inverse", "out_of_distribution.scores")}
+    paths = [folder / f"{name}.safetensors" for name in names]
+    read = [packed_weights.read(path, *needed.get(path.stem, ())) for path in paths]
+    states, about = zip(*read, strict=True)
+    if "values" not in about[3]:
+        raise BadInput(f"{paths[3]} does not say the attributes' values: pack the weights again")
     if len({of["dataset"] for of in about}) > 1:
         raise BadInput(f"the weights in {folder} are of different data sets: pack them again")
     sen, generator, backbone, evaluator = states
-    settings = resolve(about[1]["settings"]).model_copy(update={"system": "S2IGAN"})
+    settings = packed_weights.settings_of(about[1], paths[1]).model_copy(update={"system": "S2IGAN"})
     name = packed_weights.describe(about[1])
     speech_encoder, image_encoder, net = _networks(
-        name, settings, sen, generator, fold_norms(packed_weights.proxy_of(backbone))
+        name, settings, sen, generator, fold_norms(packed_weights.proxy_of(backbone, paths[2]))
     )
     return Pipeline(
         name=name,
@@ -55,7 +60,7 @@ def _from_weights(folder: Path) -> Pipeline:
         std=sen["std"],
         image_encoder=image_encoder,
         generator=net,
-        evaluator=fold_norms(packed_weights.proxy_of(evaluator)),
+        evaluator=fold_norms(packed_weights.proxy_of(evaluator, paths[3])),
         values=about[3]["values"],
         detector=OutOfDistribution(sen["out_of_distribution.inverse"], sen["out_of_distribution.scores"]),
         root=folder,
@@ -80,7 +85,7 @@ def _from_study(folder: Path) -> Pipeline:
     speech_encoder, image_encoder, net = _networks(
         name, settings, sen_run.tensors("weights"), run.tensors("weights"), run.network("backbone")
     )
-    kept = sen_run.tensors("embeddings")
+    kept = sen_run.embeddings()
     standardised = (kept["speech"] - kept["mean"]) / kept["std"]
     detector = fit_out_of_distribution(standardised, store.caption_ids_of("train"), store.caption_ids_of("val"))
     evaluator = run.network("evaluator")

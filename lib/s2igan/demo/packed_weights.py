@@ -7,20 +7,19 @@ nothing that only a training needs: no classifier of L_d, no discriminator, no e
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from pydantic import BaseModel, TypeAdapter
 from torch import Tensor, nn
 
 from s2igan import BadInput
 from s2igan.config import Settings, identity, resolve, slug
-from s2igan.evaluation.feature_networks import ProxyNetwork, freeze
-from s2igan.files import replacing
+from s2igan.evaluation.feature_networks import ProxyNetwork, freeze, proxy_with
+from s2igan.files import check_form, replacing
+from s2igan.training.weights import read_weights, save_weights
 
 # {name of the file: (stage, system)}; the system is "" for the two proxy feature networks of the data stage.
 NETWORKS = {
@@ -34,6 +33,25 @@ NETWORKS = {
 LICENCE = "MIT, like this code, which also made the images and the speech that it was trained on"
 LARGE = 40_000  # values: a matrix of this size or larger can be packed as eight-bit numbers
 SCALE = ".scale"  # suffix of the tensor with the factors of the rows of such a matrix
+
+
+class About(BaseModel):
+    """What a file of weights says of itself."""
+
+    network: str
+    dataset: str
+    seed: int
+    settings: dict[str, Any]
+    steps: int
+    commit: str
+    device: str
+    precision: str
+    versions: dict[str, str]
+    metrics: list[dict[str, Any]]
+    values: dict[str, list[str]] = {}  # of each attribute, in the evaluator's file
+
+
+ABOUT = TypeAdapter(About)
 
 
 def pack(state: dict[str, Tensor], whole: bool) -> dict[str, Tensor]:
@@ -72,36 +90,35 @@ def unpack(small: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def write(path: Path, small: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Writes packed tensors and their description, atomically."""
-    with replacing(path) as temporary:
-        save_file(small, temporary, {"about": json.dumps(about, ensure_ascii=False)})
+    save_weights(small, path, about)
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read(path: Path, *names: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors of a file of `write`, in single precision, and its description (`settings`, `steps`, `metrics`, ...).
 
+    Args: names: tensors that it must hold.
     Raises: BadInput if it is missing, damaged or another kind of file.
     """
-    if not path.is_file():
-        raise BadInput(
-            f"there are no weights {path}: `python -m s2igan weights results/<study>/<dataset>` packs a study's"
-        )
+    again = "`python -m s2igan weights results/<study>/<dataset>` packs a study's"
+    small, about = read_weights(path, *names, made_by=again, again=again)
+    check_form(ABOUT, about, path, again)
     try:
-        with safe_open(path, "pt") as file:
-            about = json.loads(file.metadata()["about"])
-            return unpack({name: file.get_tensor(name) for name in file.keys()}), about  # noqa: SIM118 - it is no dict
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        raise BadInput(
-            f"{path} is damaged, or was not made by `python -m s2igan weights` ({type(error).__name__})"
-        ) from None
+        return unpack(small), about
+    except (KeyError, RuntimeError, IndexError) as error:
+        raise BadInput(f"{path} is damaged ({type(error).__name__}): {again}") from None
 
 
-def proxy_of(state: dict[str, Tensor]) -> ProxyNetwork:
-    """The frozen proxy feature network with this state."""
-    weights = {name: t for name, t in state.items() if name.startswith("attributes.") and name.endswith(".weight")}
-    heads = {name.split(".")[1]: len(tensor) for name, tensor in weights.items()}
-    net = ProxyNetwork(len(state["classify.weight"]), heads)
-    net.load_state_dict(state)
-    return freeze(net)
+def proxy_of(state: dict[str, Tensor], path: Path) -> ProxyNetwork:
+    """The frozen proxy feature network of file `path`, which holds this state. Raises: BadInput if it is of another."""
+    return freeze(proxy_with(state, path))
+
+
+def settings_of(about: dict[str, Any], path: Path) -> Settings:
+    """The settings that the networks of file `path` were trained with. Raises: BadInput for those of other code."""
+    try:
+        return resolve(about["settings"])
+    except BadInput as error:
+        raise BadInput(f"{path} has settings that are unknown here ({error}): pack the weights again") from None
 
 
 def describe(about: dict[str, Any]) -> str:
@@ -154,7 +171,9 @@ def load_reference_proxies(settings: Settings, root: Path) -> dict[str, ProxyNet
 
     Raises: BadInput as `load_reference`.
     """
-    return {name: proxy_of(_fitting(settings, name, "data", root)) for name in ("backbone", "evaluator")}
+    names = ("backbone", "evaluator")
+    paths = {name: folder_of(settings, root) / f"{name}.safetensors" for name in names}
+    return {name: proxy_of(_fitting(settings, name, "data", root), paths[name]) for name in names}
 
 
 def _fitting(settings: Settings, name: str, stage: str, root: Path) -> dict[str, Tensor]:
@@ -162,7 +181,7 @@ def _fitting(settings: Settings, name: str, stage: str, root: Path) -> dict[str,
     loaded."""
     path = folder_of(settings, root) / f"{name}.safetensors"
     state, about = read(path)
-    made = identity(resolve(about["settings"]), stage)
+    made = identity(settings_of(about, path), stage)
     given = identity(settings, stage)
     for key, value in made.items():
         if key in given and given[key] != value:

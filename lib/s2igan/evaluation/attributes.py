@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from s2igan.data.store import Store, attribute_targets
 from s2igan.data.synthetic.captions import named_attributes
 from s2igan.data.synthetic.sets import SETS
+from s2igan.metrics import check_finite
 
 
 @torch.no_grad()
@@ -20,6 +21,7 @@ def attributes_seen(evaluator: nn.Module, features: Tensor) -> dict[str, np.ndar
     Args: features: the evaluator's features of the images, [N, D].
     Returns: {name: [N]}; {} for networks that know no attributes, such as Inception-v3.
     """
+    check_finite(features, "attributes", "features")
     heads = getattr(evaluator, "attributes", {})
     return {name: head(features.to(head.weight.device)).argmax(1).cpu().numpy() for name, head in heads.items()}
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from s2igan import BadInput
-from s2igan.config import Settings, run_dir
-from s2igan.data.store import Store
+from s2igan.config import Settings, run_dir, store_dir
+from s2igan.data.store import Store, open_store
 from s2igan.evaluation.feature_networks import extract, load_network
+from s2igan.evaluation.inputs import real_features
 from s2igan.training.devices import pick_device
 
 
@@ -43,11 +43,12 @@ def load_feature_networks(settings: Settings, root: str | Path) -> FeatureNetwor
 
     They are what 01_data left, and at preset `paper` 02_classifier.
 
-    Raises: BadInput where one of them has not run.
+    Raises: BadInput where one of them has not run, or what it left is damaged.
     """
     folder, device = run_dir(settings, "data", root=root), pick_device(settings)
     evaluator = load_network(folder / "evaluator.safetensors").to(device)
-    features = load_file(folder / "features.safetensors")
+    names = ("evaluator",) if settings.data_backbone == "proxy" else ("evaluator", "backbone")
+    features = real_features(folder, open_store(store_dir(settings, root)), *names)
     if settings.data_backbone == "proxy":
         return FeatureNetworks(evaluator, evaluator, evaluator, features["evaluator"], features["evaluator"])
     weights = run_dir(settings, "classifier", root=root) / "weights.safetensors"

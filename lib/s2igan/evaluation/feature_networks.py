@@ -15,8 +15,6 @@ import numpy as np
 import pytorch_fid.inception as fid
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import Inception_V3_Weights, inception_v3
@@ -24,7 +22,7 @@ from torchvision.models import Inception_V3_Weights, inception_v3
 from s2igan import BadInput
 from s2igan.data.batches import centre_crop
 from s2igan.data.store import Store, attribute_targets
-from s2igan.files import replacing
+from s2igan.training.weights import AGAIN, load_into, not_finite, read_weights, save_weights
 
 
 class ProxyNetwork(nn.Module):
@@ -151,11 +149,14 @@ def _load_file(net: nn.Module, path: str, whose: str, parameter: str) -> None:
     if not Path(path).is_file():
         raise BadInput(f"{parameter}: {path} does not exist; expected {whose} Inception-v3 weights file")
     try:
-        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        net.load_state_dict(state)
     except Exception as error:  # torch.load raises five unrelated kinds of error on a damaged file
         raise BadInput(
             f"{parameter}: {path} is not {whose} Inception-v3 weights file ({type(error).__name__})"
         ) from None
+    if name := not_finite(state):
+        raise BadInput(f"{parameter}: {path} is damaged, its {name} is not finite")
 
 
 Network = ProxyNetwork | InceptionV3 | FIDInception
@@ -195,38 +196,42 @@ def fold_norms(network: nn.Module) -> nn.Module:
     return freeze(network).to(memory_format=torch.channels_last)
 
 
+def proxy_with(state: dict[str, Tensor], path: str | Path) -> ProxyNetwork:
+    """The proxy network of file `path`, which holds this state. Raises BadInput if it is of another network."""
+    weights = {name: t for name, t in state.items() if name.startswith("attributes.") and name.endswith(".weight")}
+    try:
+        heads = {name.split(".")[1]: len(tensor) for name, tensor in weights.items()}
+        net = ProxyNetwork(len(state["classify.weight"]), heads)
+    except (TypeError, KeyError):
+        raise BadInput(f"{path} is of another network than a proxy: {AGAIN}") from None
+    load_into(net, state, path)
+    return net
+
+
 def save_network(net: Network, path: str | Path) -> None:
     """Weights of a network as safetensors, whole or not at all."""
-    with replacing(path) as temporary:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in net.state_dict().items()},
-            temporary,
-            {"kind": type(net).__name__},
-        )
+    save_weights(net.state_dict(), path, {"kind": type(net).__name__})
 
 
 def load_network(path: str | Path) -> Network:
-    """A frozen backbone from `save_network`'s file, its BatchNorms folded. Raises BadInput when the file is missing."""
-    if not Path(path).is_file():
-        raise BadInput(f"{path} does not exist: run 01_data first")
-    with safe_open(path, "pt") as file:
-        kind = file.metadata()["kind"]
-    state = load_file(path)
+    """A frozen backbone from `save_network`'s file, its BatchNorms folded.
+
+    Raises BadInput when the file is missing, damaged or of another kind.
+    """
+    state, about = read_weights(path, made_by="run 01_data first")
+    kind = about.get("kind")
+    if kind == "ProxyNetwork":
+        return fold_norms(freeze(proxy_with(state, path)))
     if kind == "InceptionV3":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             net: Network = InceptionV3("random")
-        net.classify = nn.Linear(net.feature_size, len(state["classify.weight"]))
+        net.classify = nn.Linear(net.feature_size, state.get("classify.weight", torch.empty(1, 0)).shape[:1].numel())
     elif kind == "FIDInception":
         net = FIDInception("random")
     else:
-        heads = {
-            name.split(".")[1]: len(t)
-            for name, t in state.items()
-            if name.startswith("attributes.") and name.endswith("weight")
-        }
-        net = ProxyNetwork(len(state["classify.weight"]), heads)
-    net.load_state_dict(state)
+        raise BadInput(f"{path} is of no feature network: {AGAIN}")
+    load_into(net, state, path)
     return fold_norms(freeze(net))
 
 

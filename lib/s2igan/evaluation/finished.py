@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from s2igan import BadInput
-from s2igan.config import RDG_SYSTEMS, Settings, resolve, run_dir
+from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, Settings, run_dir
 from s2igan.data.batches import pad_mels
 from s2igan.data.store import Store, open_store
 from s2igan.evaluation.feature_networks import load_network
@@ -29,8 +27,9 @@ from s2igan.sen import SEN, TextEncoder, characters
 from s2igan.training.checkpoints import fingerprint
 from s2igan.training.embeddings import standardised
 from s2igan.training.rdg_networks import JointSpeechEncoder, make_generator
-from s2igan.training.records import read_metrics
+from s2igan.training.records import read_metrics, read_settings
 from s2igan.training.sen import fresh_sen
+from s2igan.training.weights import AGAIN, load_into, read_weights
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,23 @@ class FinishedRun:
             self.folder.parent / name, self.settings.model_copy(update={"system": system or self.settings.system})
         )
 
-    def tensors(self, name: str) -> dict[str, Tensor]:
-        """The tensors of `<name>.safetensors`. Raises BadInput where the file is missing."""
-        path = self.folder / f"{name}.safetensors"
-        if not path.is_file():
-            raise BadInput(f"{path} does not exist: `make study` makes it")
-        return load_file(path)
+    def tensors(self, name: str, *needed: str) -> dict[str, Tensor]:
+        """The tensors of `<name>.safetensors`, `needed` among them. Raises BadInput where it is missing or damaged."""
+        return read_weights(self.folder / f"{name}.safetensors", *needed)[0]
+
+    def embeddings(self) -> dict[str, Tensor]:
+        """What a SEN run left of all captions: `speech` [M, D], its `mean` [D] and `std` [D] over the training ones.
+
+        Of an RDG run in which the speech encoder learned, `speech` alone. Raises BadInput where the file is missing,
+        damaged or of another store.
+        """
+        names = ("speech", "mean", "std") if self.settings.system in SEN_SYSTEMS else ("speech",)
+        kept = self.tensors("embeddings", *names)
+        shapes = [tuple(kept[name].shape) for name in names]
+        size = shapes[0][-1:]
+        if shapes != [(len(self.store.caption_image), *size), size, size][: len(names)]:
+            raise BadInput(f"{self.folder / 'embeddings.safetensors'} is of another store: {AGAIN}")
+        return kept
 
     def network(self, name: str) -> nn.Module:
         """A feature network of the data run, frozen: `backbone` or `evaluator`."""
@@ -80,16 +90,16 @@ class FinishedRun:
 
     def generator(self) -> Generator:
         """The generator of an RDG run (the moving average of its weights), in eval mode."""
-        state = self.tensors("weights")
-        generator = make_generator(self.settings, state["augment.linear.weight"].shape[1])
-        generator.load_state_dict(state)
+        state = self.tensors("weights", "augment.linear.weight")
+        generator = make_generator(self.settings, (1, *state["augment.linear.weight"].shape)[-1])
+        load_into(generator, state, self.folder / "weights.safetensors")
         return generator.eval()
 
     def speech_embeddings(self) -> Tensor:
         """Embeddings of all captions of the store as the generator of an RDG run takes them, [M, speech_size]."""
         if self.sen_system is None:
-            return self.tensors("embeddings")["speech"]
-        kept = self.beside("sen", self.sen_system).tensors("embeddings")
+            return self.embeddings()["speech"]
+        kept = self.beside("sen", self.sen_system).embeddings()
         return (kept["speech"] - kept["mean"]) / kept["std"] if self.settings.rdg_standardise else kept["speech"]
 
     def caption_encoder(self) -> Callable[[list[str], list[Tensor]], Tensor]:
@@ -103,12 +113,12 @@ class FinishedRun:
             encoder = JointSpeechEncoder(
                 net.caption_encoder, net.image_encoder.linear.out_features, self.settings.rdg_standardise
             )
-            encoder.load_state_dict(self.tensors("speech_encoder"))
+            load_into(encoder, self.tensors("speech_encoder"), self.folder / "speech_encoder.safetensors")
             mean, std = 0.0, 1.0  # its own BatchNorm standardises
         else:
             run = self.beside("sen", self.sen_system)
             encoder = run.sen().caption_encoder
-            kept = run.tensors("embeddings")
+            kept = run.embeddings()
             mean, std = (kept["mean"], kept["std"]) if self.settings.rdg_standardise else (0.0, 1.0)
         encoder.eval()
 
@@ -129,13 +139,9 @@ class FinishedRun:
 
 
 def open_run(folder: str | Path) -> FinishedRun:
-    """A finished run of any stage. Raises BadInput where it has not finished."""
+    """A finished run of any stage. Raises BadInput where it has not finished, or its record is damaged."""
     folder = Path(folder)
-    record = read_metrics(folder)
-    path = folder / "params.yaml"
-    if not path.is_file():
-        raise BadInput(f"{path} does not exist: the run cannot be opened without its settings")
-    settings = resolve(yaml.safe_load(path.read_text()))
+    record, settings = read_metrics(folder), read_settings(folder)
     of_run = {} if record["stage"] in ("data", "classifier") else {"system": record["system"], "seed": record["seed"]}
     return FinishedRun(folder, settings.model_copy(update=of_run))
 
@@ -153,7 +159,7 @@ def rdg_inputs(settings: Settings, root: str | Path) -> tuple[Store, SEN, Tensor
         return store, fresh_sen(settings, store, backbone), None, upstream
     of_sen = run.beside("sen", run.sen_system)
     store, net = of_sen.store, of_sen.sen()
-    embeddings = of_sen.tensors("embeddings")["speech"]
+    embeddings = of_sen.embeddings()["speech"]
     read = [file_sha256(of_sen.folder / f"{name}.safetensors") for name in ("weights", "embeddings")]
     embeddings = standardised(embeddings, store)[0] if settings.rdg_standardise else embeddings
     return store, net, embeddings, fingerprint(store.fingerprint, *read)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from s2igan import BadInput
@@ -15,27 +14,40 @@ from s2igan.files import file_sha256
 from s2igan.sen import SEN
 from s2igan.training.checkpoints import fingerprint
 from s2igan.training.sen import fresh_sen
+from s2igan.training.weights import read_weights
 
 
 def load_sen(settings: Settings, store: Store, backbone: nn.Module, path: str | Path) -> SEN:
     """A trained SEN in eval mode from its run's weights.safetensors.
 
-    Raises: BadInput when the file is missing or from other settings.
+    Raises: BadInput when the file is missing, damaged or from other settings.
     """
-    if not Path(path).is_file():
-        raise BadInput(f"{path} does not exist: run 02_sen (or 02_text_encoder) with this system and seed first")
+    state, _ = read_weights(path, made_by="run 02_sen (or 02_text_encoder) with this system and seed first")
     net = fresh_sen(settings, store, backbone)
-    net.load_state_without_backbone(load_file(path), str(path))
+    net.load_state_without_backbone(state, str(path))
     return net.eval()
+
+
+def real_features(folder: Path, store: Store, *names: str) -> dict[str, Tensor]:
+    """Features of all images of the store by the feature networks `names` of a data run, {name: [N, D]}.
+
+    Raises: BadInput when the file is missing, damaged or of another store.
+    """
+    path = folder / "features.safetensors"
+    features, _ = read_weights(path, *names, made_by="run 01_data first")
+    for name in names:
+        if features[name].ndim != 2 or len(features[name]) != len(store.images):
+            raise BadInput(f"{path} has {name!r} of another store: delete it and run 01_data")
+    return features
 
 
 def sen_inputs(settings: Settings, root: str | Path) -> tuple[Store, nn.Module, Tensor, str]:
     """What `train_sen` learns from, as 01_data left it.
 
     Returns: the store; the frozen backbone; its features of all images, [N, feature_size]; the fingerprint of it all.
-    Raises: BadInput when 01_data has not run.
+    Raises: BadInput when 01_data has not run, or what it left is damaged.
     """
     folder = run_dir(settings, "data", root=root)
     store, backbone = open_store(store_dir(settings, root)), load_network(folder / "backbone.safetensors")
-    features = load_file(folder / "features.safetensors")["backbone"]
+    features = real_features(folder, store, "backbone")["backbone"]
     return store, backbone, features, fingerprint(store.fingerprint, file_sha256(folder / "backbone.safetensors"))

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from s2igan import BadInput
 from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, Settings, of_stage, resolve
+from s2igan.files import read_text
 from s2igan.training.logs import read_log
-from s2igan.training.records import read_metrics
+from s2igan.training.records import AGAIN, read_metrics, read_parameters, read_settings
 
 # `per_split`: images in a split of the Inception Score; nothing for other metrics.
 COLUMNS = ["dataset", "preset", "system", "seed", "metric", "value", "n", "per_split"]
+
+
+def read_table(path: Path, *columns: str) -> pd.DataFrame:
+    """The table in CSV file `path`, which must have `columns`. Raises BadInput."""
+    text = read_text(path)
+    try:
+        table = pd.read_csv(io.StringIO(text))
+    except (ValueError, OverflowError, RecursionError) as error:  # pandas' own errors are ValueErrors
+        raise BadInput(f"file {path} is no table: {(str(error) or 'it is empty').splitlines()[0]}; {AGAIN}") from None
+    if lacking := [name for name in columns if name not in table]:
+        raise BadInput(f"file {path} has no column {lacking[0]!r}: {AGAIN}")
+    return table
 
 
 def finished(study: str | Path, names: Iterable[str] = ()) -> list[Path]:
@@ -60,7 +73,7 @@ def studied(settings: Settings, root: Path) -> dict[str, Settings]:
         for path in sorted((study / name).glob("data-store-seed*/params.yaml")):
             wanted = not settings.analysis_runs or path.parent.name in settings.analysis_runs
             if wanted and (path.parent / "metrics.json").is_file():
-                found[name] = resolve({**yaml.safe_load(path.read_text()), "study": settings.study})
+                found[name] = read_settings(path.parent, study=settings.study)
     if lacking := [name for name in settings.analysis_datasets if name not in found] or ([] if found else ["*"]):
         raise BadInput(f"there is no finished run in {study / lacking[0]}: `make study` makes them")
     return found
@@ -134,8 +147,8 @@ PLACES = ("data_dir", "data_backbone_weights", "data_fid_weights")  # parameters
 
 def parameters_of(run: Path) -> dict[str, Any]:
     """What params.yaml of a run says, without where things lie on this machine."""
-    parameters = yaml.safe_load((run / "params.yaml").read_text())
-    return parameters | {name: Path(parameters[name]).name for name in PLACES if parameters.get(name)}
+    parameters = read_parameters(run)
+    return parameters | {name: Path(str(parameters[name])).name for name in PLACES if parameters.get(name)}
 
 
 def run_provenance(folders: list[Path]) -> pd.DataFrame:
@@ -147,7 +160,7 @@ def run_provenance(folders: list[Path]) -> pd.DataFrame:
     for folder in folders:
         run = read_metrics(folder)
         row = {key: run[key] for key in ("system", "seed", "device", "precision", "threads")}
-        seconds, torch = run["timing"].get("seconds"), run["versions"]["torch"]
+        seconds, torch = run["timing"].get("seconds"), run["versions"].get("torch", "unknown")
         rows.append(
             {"run": folder.name, **row, "seconds_of_last_call": seconds, "torch": torch, "commit": run["commit"]}
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,8 +10,9 @@ import yaml
 
 from s2igan import BadInput
 from s2igan.config import SYNTHETIC
-from s2igan.files import replacing, write_atomic
-from s2igan.reporting.collect import COLUMNS, collect, finished, in_order, parameters_of
+from s2igan.files import make_folder, read_json, replacing, replacing_folder, write_atomic, write_json, writing
+from s2igan.reporting.collect import COLUMNS, collect, finished, in_order, parameters_of, read_table
+from s2igan.training.records import AGAIN
 
 # And params.yaml. From these every table and curve can be made again.
 KEPT_OF_A_RUN = ("metrics.json", "timing.json", "log.jsonl")
@@ -31,19 +31,19 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
     if not (study / "analysis" / "runs.csv").is_file():
         raise BadInput(f"{study} has no analysis/runs.csv: run `make study` first")
     dataset = dataset or study.name
-    analysed = set(pd.read_csv(study / "analysis" / "runs.csv").run)  # not what an earlier study left beside them
+    analysed = set(read_table(study / "analysis" / "runs.csv", "run").run)  # not what an earlier study left beside them
     folders = finished(study, analysed)
     for run in folders:
         target = out / "runs" / dataset / run.name
-        target.mkdir(parents=True, exist_ok=True)
+        make_folder(target)
         for name in KEPT_OF_A_RUN:
             if (run / name).is_file():
-                shutil.copyfile(run / name, target / name)
+                _copy(run / name, target / name)
         write_atomic(target / "params.yaml", yaml.safe_dump(parameters_of(run), sort_keys=False))
     table = collect(folders)[COLUMNS].assign(dataset=dataset)
     if (out / "metrics.csv").is_file():
-        old = pd.read_csv(out / "metrics.csv")
         key = ["dataset", "system", "seed"]
+        old = read_table(out / "metrics.csv", *key)
         replaced = old.set_index(key).index.isin(table.set_index(key).index)
         table = pd.concat([old[~replaced], table])
     table["place"] = in_order(table.system)
@@ -78,9 +78,9 @@ def keep_tables(tables: Path, out: Path) -> None:
     if name != "tables":
         _copy_figures(tables, out / name)
         if (tables / "metrics.csv").is_file():
-            shutil.copyfile(tables / "metrics.csv", out / name / "metrics.csv")
+            _copy(tables / "metrics.csv", out / name / "metrics.csv")
         return
-    datasets = pd.read_csv(tables / "metrics.csv").dataset.unique()
+    datasets = read_table(tables / "metrics.csv", "dataset").dataset.unique()
     if others := [name for name in datasets if name not in SYNTHETIC]:
         raise BadInput(
             f"{tables} shows images of {others[0]}, which are not ours to pass on: make tables of synthetic sets alone"
@@ -91,13 +91,21 @@ def keep_tables(tables: Path, out: Path) -> None:
 def _copy_figures(source: Path, target: Path, *without: str) -> None:
     """Copies a folder without what `keep` has elsewhere, PNGs beside an SVG, and this machine's paths in notebooks."""
     twins = [path.with_suffix(".png").name for path in source.glob("*.svg")]
-    shutil.rmtree(target, ignore_errors=True)
     left = ("metrics.csv", "params.yaml", "timing.json", "benchmark*.tsv", ".*", *twins, *without)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*left))
-    for path in target.glob("*.ipynb"):
-        notebook = json.loads(path.read_text())
-        of_papermill = notebook["metadata"].get("papermill", {})
-        for name in ("input_path", "output_path"):
-            if name in of_papermill:
-                of_papermill[name] = Path(of_papermill[name]).name
-        path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+    with writing(target), replacing_folder(target) as part:
+        shutil.copytree(source, part, ignore=shutil.ignore_patterns(*left), dirs_exist_ok=True)
+        for path in part.glob("*.ipynb"):
+            notebook = read_json(path)
+            try:
+                of_papermill = notebook["metadata"].get("papermill", {})
+                for name in ("input_path", "output_path"):
+                    if name in of_papermill:
+                        of_papermill[name] = Path(of_papermill[name]).name
+            except (TypeError, KeyError, AttributeError):
+                raise BadInput(f"{source / path.name} is no notebook: {AGAIN}") from None
+            write_json(path, notebook)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from safetensors.torch import load_file
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 
+from s2igan import BadInput
 from s2igan.data.store import Store
+from s2igan.training.weights import AGAIN, read_weights
 
 
 class Separation(NamedTuple):
@@ -27,7 +28,11 @@ def separation(store: Store, run: Path, classes: int = 10) -> Separation:
     labels = store.image_class[store.caption_image[caption_ids]]
     shown = np.isin(labels, np.unique(labels)[:classes])
     caption_ids, labels = caption_ids[shown], labels[shown]
-    embeddings = load_file(run / "embeddings.safetensors")["speech"][caption_ids].numpy()
+    path = run / "embeddings.safetensors"
+    speech = read_weights(path, "speech")[0]["speech"]
+    if speech.ndim != 2 or len(speech) != len(store.caption_image):
+        raise BadInput(f"{path} is of another store: {AGAIN}")
+    embeddings = speech[caption_ids].numpy()
     value = silhouette_score(embeddings, labels, metric="cosine") if len(set(labels)) > 1 else float("nan")
     return Separation(embeddings, [store.classes[k] for k in labels], float(value))
 

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import torch
 
 from s2igan import BadInput
-from s2igan.files import replacing
+from s2igan.files import replacing, writing
+from s2igan.training.weights import content_digest, not_finite
 
 
 def fingerprint(*parts: Any) -> str:
@@ -26,25 +27,36 @@ def save_checkpoint(folder: str | Path, step: int, state: dict[str, Any], finger
     """
     folder = Path(folder)
     path = folder / f"step-{step:08d}.pt"
+    content = {"step": step, "fingerprint": fingerprint, "state": state}
+    content["sha256"] = content_digest(content)  # torch does not check what it reads
     with replacing(path) as temporary:
-        torch.save({"step": step, "fingerprint": fingerprint, "state": state}, temporary)
+        torch.save(content, temporary)
     for old in [*sorted(folder.glob("step-*.pt"))[:-keep], *folder.glob(".step-*.pt")]:  # the latter: cut off by a kill
-        old.unlink()
+        with writing(old):
+            old.unlink()
 
 
 def load_checkpoint(
     folder: str | Path, fingerprint: str, map_location: str | torch.device = "cpu"
 ) -> tuple[int, dict[str, Any]] | None:
-    """The newest checkpoint as (step, state), or None. A damaged file is passed over for the one before it.
+    """The newest checkpoint as (step, state), or None.
+
+    A file that is damaged, by its checksum too, or that has nan or inf is passed over for the one before it.
 
     Raises BadInput if the checkpoint was made with another fingerprint.
     """
     for path in sorted(Path(folder).glob("step-*.pt"), reverse=True):
         try:
             saved = torch.load(path, map_location=map_location, weights_only=True)
-            step, found, state = saved["step"], saved["fingerprint"], saved["state"]
+            expected, step, found, state = (saved[name] for name in ("sha256", "step", "fingerprint", "state"))
+            content = {"step": step, "fingerprint": found, "state": state}
+            damage = "" if content_digest(content) == expected else "its checksum differs"
+            if not damage and (name := not_finite(state)):
+                damage = f"{name} is not finite"
         except Exception as error:  # torch.load raises five unrelated kinds of error on a damaged file
-            print(f"{path} is damaged ({type(error).__name__}), going back to the one before it", flush=True)
+            damage = type(error).__name__
+        if damage:
+            print(f"{path} is damaged ({damage}), going back to the one before it", flush=True)
             continue
         if found != fingerprint:
             raise BadInput(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from pathlib import Path
 
-from s2igan.files import write_atomic, writing
+from s2igan import BadInput
+from s2igan.files import read_text, write_atomic, writing
 
 
 class Log:
@@ -41,13 +41,31 @@ class Log:
 
 
 def read_log(path: str | Path) -> list[dict[str, float]]:
-    """The records of log.jsonl, without a last line that a kill cut off."""
-    records = []
-    if Path(path).is_file():
-        for line in Path(path).read_text().splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                records.append(json.loads(line))
+    """The records of log.jsonl, without a last line that a kill cut off. Raises BadInput for a damaged file."""
+    records: list[dict[str, float]] = []
+    if not Path(path).exists():
+        return records
+    lines = read_text(path).split("\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            if number == len(lines):  # the line that a kill cut off, or nothing
+                break
+            record = None
+        if not _is_record(record):
+            raise BadInput(
+                f"file {path}, line {number} is damaged: it must be a step and finite numbers by name; "
+                "delete the file, or the run's folder to train again"
+            )
+        records.append(record)
     return records
+
+
+def _is_record(value: object) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("step"), int):
+        return False
+    return all(type(number) in (int, float) and -1e300 < number < 1e300 for number in value.values())
 
 
 def duration(seconds: float) -> str:

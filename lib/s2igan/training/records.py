@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import platform
 import subprocess
 import time
@@ -13,15 +13,56 @@ from typing import Any
 
 import torch
 import yaml
+from pydantic import BaseModel, FiniteFloat, TypeAdapter
 
 from s2igan import BadInput
-from s2igan.config import Settings, notebook_parameters
-from s2igan.files import file_sha256, write_atomic, write_json
+from s2igan.config import Settings, from_yaml, notebook_parameters, resolve
+from s2igan.files import check_form, file_sha256, read_json, write_atomic, write_json
 from s2igan.training.devices import pick_device, use_bf16
 
 # Packages whose version can change a number.
 VERSIONS_OF = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "pillow", "scikit-learn")
 VERSIONS_OF += ("espeakng-loader", "pytorch-fid")
+AGAIN = "delete it and `make study` makes it again"
+
+
+class Metric(BaseModel):
+    """A row of `metrics` in metrics.json; per_split: images in a split of the Inception Score."""
+
+    metric: str
+    value: FiniteFloat
+    n: int
+    split: str
+    per_split: int = 1
+
+
+class Record(BaseModel):
+    """What metrics.json holds at least."""
+
+    stage: str
+    system: str
+    study: str
+    dataset: str
+    preset: str
+    seed: int
+    device: str
+    precision: str
+    threads: int
+    processes: int = 1  # older records lack it
+    commit: str
+    versions: dict[str, str]
+    fingerprint: str = ""
+    metrics: list[Metric]
+
+
+class Timing(BaseModel):
+    """What timing.json holds."""
+
+    finished: str = ""
+    seconds: FiniteFloat = 0.0
+
+
+RECORD, TIMING = TypeAdapter(Record), TypeAdapter(Timing)
 
 
 def commit() -> str:
@@ -99,12 +140,14 @@ def write_metrics(
     Args:
         metrics: each {metric, value, n, split, ...}; they stand beside the provenance in metrics.json, as does `more`.
         started: the time.time() at which the run began.
-    Raises: ValueError for a metric that lacks a key.
+    Raises: ValueError for a metric that lacks a key; BadInput for one that is not finite.
     """
     for row in metrics:
         missing = {"metric", "value", "n", "split"} - row.keys()
         if missing:
             raise ValueError(f"metric {row} lacks {', '.join(sorted(missing))}")
+        if not math.isfinite(row["value"]):
+            raise BadInput(f"metric {row['metric']} of {run_dir} is {row['value']}: it is not written")
     parameters = notebook_parameters(settings, stage, settings.threads)  # a notebook run by hand has no params.yaml yet
     write_atomic(Path(run_dir) / "params.yaml", yaml.safe_dump(parameters, sort_keys=False))
     now = time.time()
@@ -118,9 +161,44 @@ def write_metrics(
 
 
 def read_metrics(run_dir: str | Path) -> dict[str, Any]:
-    """What `write_metrics` wrote: provenance, `metrics`, and `timing`. Raises BadInput if the run has not finished."""
+    """What `write_metrics` wrote: provenance, `metrics`, and `timing`.
+
+    Raises BadInput if the run has not finished, or a file is damaged.
+    """
     path = Path(run_dir) / "metrics.json"
-    if not path.is_file():
+    if not path.exists():
         raise BadInput(f"{path} does not exist: the run has not finished, `make study` runs what is missing")
-    timing = Path(run_dir) / "timing.json"
-    return {**json.loads(path.read_text()), "timing": json.loads(timing.read_text()) if timing.is_file() else {}}
+    record, timing = read_form(path, RECORD), {}
+    if (of_time := Path(run_dir) / "timing.json").exists():
+        timing = read_form(of_time, TIMING)
+    return {**record, "timing": timing}
+
+
+def read_form(path: Path, form: TypeAdapter[Any]) -> dict[str, Any]:
+    """The value in JSON file `path`, which has the keys and types of `form`. Raises BadInput."""
+    try:
+        value = read_json(path)
+    except BadInput as error:
+        raise BadInput(f"{error}; {AGAIN}") from None
+    check_form(form, value, path, AGAIN)
+    return value
+
+
+def read_parameters(run_dir: str | Path) -> dict[str, Any]:
+    """What params.yaml of a run says. Raises BadInput where it is missing or damaged."""
+    path = Path(run_dir) / "params.yaml"
+    if not path.exists():
+        raise BadInput(f"{path} does not exist: the run cannot be opened without its settings")
+    try:
+        return from_yaml(path)
+    except BadInput as error:
+        raise BadInput(f"{error}; {AGAIN}") from None
+
+
+def read_settings(run_dir: str | Path, **other: Any) -> Settings:
+    """The settings of a run, with `other` values in place of some. Raises BadInput where params.yaml is damaged."""
+    parameters = read_parameters(run_dir)
+    try:
+        return resolve({**parameters, **other})
+    except BadInput as error:
+        raise BadInput(f"{Path(run_dir) / 'params.yaml'}: {error}") from None
