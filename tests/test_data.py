@@ -35,13 +35,13 @@ def test_recordings_win_over_captions(tmp_path):
     (tmp_path / "audio" / "oak").mkdir(parents=True)
     for image, number in (("a", 10), ("a", 9), ("a", 2), ("b_1", 0)):
         soundfile.write(tmp_path / "audio" / "oak" / f"{image}_{number}.wav", np.sin(np.arange(8000)), 16_000)
-    a, b = (item for item in read_source("folder", tmp_path).items if item.label == 3)
+    a, b = (item for item in read_source("folder", tmp_path, mix_speech=True).items if item.label == 3)
     assert [path.name for path in a.recordings] == ["a_2.wav", "a_9.wav", "a_10.wav"] and len(a.texts) == 3
     assert [path.name for path in b.recordings] == [
         "b_1_0.wav"
     ] and b.texts == ()  # three texts for one recording: nobody knows which
     shutil.rmtree(tmp_path / "captions" / "oak")
-    build_store(read_source("folder", tmp_path), tmp_path / "store", **OPTIONS)
+    build_store(read_source("folder", tmp_path, mix_speech=True), tmp_path / "store", **OPTIONS)
     store = open_store(tmp_path / "store")
     image = store.image_name.index("oak/a")
     assert [store.caption_voice[k] for k in store.caption_ids_by_image[image]] == ["recording"] * 2
@@ -152,9 +152,18 @@ def test_faults_of_cub(tmp_path, harm, line):
 
 def test_faults_of_oxford(tmp_path):
     make_oxford(tmp_path)
-    scipy.io.savemat(tmp_path / "setid.mat", {"trnid": np.array([[4, 2]])})
-    with pytest.raises(BadInput, match=r"setid.mat .* do not fit together"):
-        read_source("oxford", tmp_path)
+    whole = scipy.io.loadmat(tmp_path / "setid.mat", variable_names=("trnid", "valid", "tstid"))
+    for changed, line in [
+        ({"valid": "none"}, "setid.mat has no variable 'valid' of numbers"),
+        ({"valid": np.array([[9]])}, r"setid.mat .* do not fit together: there are 8 labels, .* image 9"),
+        ({"valid": np.array([[10**9]])}, "setid.mat has the number 1000000000 .*: whole numbers from 1 to 99999"),
+        ({"valid": np.array([[1.5]])}, "setid.mat has the number 1.5"),
+        ({"valid": np.array([[np.nan]])}, "setid.mat has the number nan"),
+        ({"valid": np.array([[-1]])}, "setid.mat has the number -1"),
+    ]:
+        scipy.io.savemat(tmp_path / "setid.mat", {**whole, **changed})
+        with pytest.raises(BadInput, match=line):
+            read_source("oxford", tmp_path)
 
 
 @pytest.mark.skipif(not CUB100.is_dir(), reason="the real birds are not at hand")

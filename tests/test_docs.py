@@ -11,7 +11,7 @@ import yaml
 
 from s2igan import BadInput, config, losses
 from s2igan.config import datasets, engines, systems
-from s2igan.data import layout, sources, text_to_speech
+from s2igan.data import layout, names, sources, text_to_speech
 from s2igan.data.synthetic import captions, classes, drawn_set, sets
 from s2igan.data.synthetic.dataset import draw_image
 
@@ -148,7 +148,7 @@ def test_a_metric_is_added_as_the_docs_say(run):
 
 
 def test_data_sets_are_added_as_the_docs_say(run, tmp_path):
-    run("A data set", layout, sources, datasets)
+    run("A data set", layout, names, sources, datasets)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for image in "12":

@@ -129,7 +129,7 @@ def test_faults_found_while_building(tmp_path, monkeypatch):
     for samples, line in ((np.zeros(22_050), "silent"), (np.zeros(0), "empty"), (np.ones(2000), "too short")):
         soundfile.write(tmp_path / "trees/audio/ash/a_0.flac", samples, 22_050)
         with pytest.raises(BadInput, match=f"ash/a_0.flac is {line}"):
-            build_store(read_source("folder", tmp_path / "trees"), tmp_path / "store", **OPTIONS)
+            build_store(read_source("folder", tmp_path / "trees", True), tmp_path / "store", **OPTIONS)
     assert [path.name for path in tmp_path.iterdir()] == ["trees"]
 
 

@@ -14,6 +14,7 @@ import math
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,15 @@ def project_root(start: str | Path = ".") -> Path:
 def read_bytes(path: str | Path, most: int = MOST_TEXT) -> bytes:
     """What the file `path` holds. Raises BadInput where it is missing, no file, not readable, or over `most` bytes."""
     path = Path(path)
-    if not Path(path).exists():
-        raise BadInput(f"file {path} does not exist")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise BadInput(f"file {path} cannot be read: it is {'a folder' if path.is_dir() else 'no regular file'}")
         with open(path, "rb") as file:
             content = file.read(most + 1)
+    except FileNotFoundError:
+        raise BadInput(f"file {path} does not exist") from None
+    except ValueError as error:  # a zero byte in its name
+        raise BadInput(f"file {str(path)!r} cannot be read: {error}") from None
     except OSError as error:
         raise BadInput(f"file {path} cannot be read: {error.strerror or error}") from None
     if len(content) > most:

@@ -51,6 +51,8 @@ class Settings(BaseModel):
     data_images: Annotated[int, Field(ge=2)] | None = None
     data_validation: Share = 0.1  # share of the training classes held out; every choice is made on them
     data_captions: Count = 2  # spoken captions used of each image, the first ones in file order
+    # Recordings of some images and captions of others, which are spoken: the voice may then tell classes apart.
+    data_mix_speech: bool = False
     data_engine: str = "espeak"  # what speaks, a row of engines.py: espeak or tacotron2
     data_voices: Annotated[tuple[str, ...], Field(min_length=1)] = ENGINE_VOICES["espeak"]
     data_words_per_minute: Annotated[int, Field(ge=80, le=450)] = 230

@@ -71,12 +71,16 @@ def read_up_to(settings: Settings, stage: str) -> dict[str, Any]:
 
 
 def _dump(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
-    """The settings of these names, in the order of the class. `weights` is among them only where weights are loaded, so
-    that the settings of a run that trains are the same as before that parameter existed."""
-    whole = {name for name in names if not name.endswith("_")} | ({"weights"} if settings.weights else set())
+    """The settings of these names, in the order of the class. `weights` and `data_mix_speech` are among them only where
+    they are given, so that the settings of other runs are the same as before these parameters existed."""
+    whole = {name for name in names if not name.endswith("_")} | {"weights"}
     prefixes = tuple(name for name in names if name.endswith("_"))
     dumped = settings.model_dump(mode="json")
-    return {name: value for name, value in dumped.items() if name in whole or name.startswith(prefixes)}
+    left_out = {name for name in ("weights", "data_mix_speech") if not dumped[name]}
+    return {
+        name: value for name, value in dumped.items()
+        if (name in whole or name.startswith(prefixes)) and name not in left_out
+    }  # fmt: skip
 
 
 def identity(settings: Settings, stage: str) -> dict[str, Any]:

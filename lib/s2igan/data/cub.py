@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from s2igan import BadInput
 from s2igan.data.download import Remote, captions_of_reed
-from s2igan.data.layout import Source, check_layout, checked_item, read_split, recordings_of
+from s2igan.data.layout import Box, Image, Source, check_layout, with_captions
+from s2igan.data.names import CONTROL, class_name, plain, read_split, split_ending
+from s2igan.data.unused import UnusedFiles
+from s2igan.files import read_text
 
 _CALTECH = "https://data.caltech.edu/records/65de6-vp158"
 REMOTES = (
@@ -24,6 +28,9 @@ REMOTES = (
 TABLES = ("images.txt", "image_class_labels.txt", "classes.txt", "bounding_boxes.txt")
 
 
+MOST_PIXELS = 1e6  # of a number in a bounding box
+
+
 def read(dataset: str, root: Path) -> Source:
     """The data set in folder `root`, whole or in part: the tables say which images there are, joined by their ids.
 
@@ -35,37 +42,75 @@ def read(dataset: str, root: Path) -> Source:
     check_layout(dataset, root, "CUB_200_2011/images", *tables, *lists)
     paths, labels, names, boxes = (_table(birds / table) for table in TABLES)
     classes, split = read_split(captions / "trainvalclasses.txt", captions / "testclasses.txt")
-    recordings = {name: recordings_of(root, name) for name in classes}
-    items = []
+    by_id = _class_names(names, birds / "classes.txt")
+    images = []
     for key, path in paths.items():
-        name = _row(names, _row(labels, key, birds / "image_class_labels.txt"), birds / "classes.txt")
-        if name not in classes:
-            continue  # an image of a class that the zero-shot split leaves out
-        box = _row(boxes, key, birds / "bounding_boxes.txt")
-        try:
-            left, top, width, height = map(float, box.split())
-        except ValueError:
-            file = birds / "bounding_boxes.txt"
-            raise BadInput(f"table {file} has {box!r} for image {key}: it must be four numbers") from None
-        text = captions / "text_c10" / Path(path).with_suffix(".txt")
-        image, label = birds / "images" / path, classes.index(name)
-        items.append(checked_item(image, label, (left, top, width, height), text, recordings[name]))
-    return Source(dataset, classes, split, tuple(items))
+        folder, file = _parts(path, birds / "images.txt", key)
+        label = _number(_row(labels, key, birds / "image_class_labels.txt"), birds / "image_class_labels.txt")
+        name = _row(by_id, label, birds / "classes.txt")
+        if folder != name:
+            raise BadInput(
+                f"tables of {birds} do not fit together: image {key}, {path}, has the label {label} of class {name!r}"
+            )
+        if name in classes:  # else an image of a class that the zero-shot split leaves out
+            box = _box(_row(boxes, key, birds / "bounding_boxes.txt"), birds / "bounding_boxes.txt", key)
+            images.append(Image(birds / "images" / path, split_ending(plain(file))[0], classes.index(name), box))
+    unused = UnusedFiles(root)
+    items = with_captions(root, classes, images, captions / "text_c10", unused)
+    return Source(dataset, classes, split, items, unused=unused.kinds())
 
 
-def _table(path: Path) -> dict[str, str]:
+def _table(path: Path) -> dict[int, str]:
     """Rows `<id> <rest>`; the ids may have gaps."""
-    table = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    table: dict[int, str] = {}
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             key, _, rest = line.strip().partition(" ")
             if not rest:
-                raise BadInput(f"table {path}, line {number} is {line!r}: it must be '<id> <value>'")
-            table[key] = rest.strip()
+                raise BadInput(f"table {path}, line {number} is {line[:60]!r}: it must be '<id> <value>'")
+            identity = _number(key, f"{path}, line {number}")
+            if identity in table:
+                raise BadInput(f"table {path}, line {number} is of id {identity}, as an earlier line is: remove one")
+            table[identity] = rest.strip()
     return table
 
 
-def _row(table: dict[str, str], key: str, path: Path) -> str:
+def _number(text: str, where: Path | str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise BadInput(f"table {where} has the number {text[:60]!r}: it must be a whole number")
+    return int(text)
+
+
+def _row(table: dict[int, str], key: int, path: Path) -> str:
     if key not in table:
         raise BadInput(f"table {path} has no row of id {key}, which another table names")
     return table[key]
+
+
+def _class_names(table: dict[int, str], path: Path) -> dict[int, str]:
+    names = {key: class_name(text, f"table {path}, id {key},") for key, text in table.items()}
+    if len(set(names.values())) < len(names):
+        twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
+        raise BadInput(f"table {path} has the class {twice!r} twice: remove one")
+    return names
+
+
+def _parts(path: str, table: Path, key: int) -> tuple[str, str]:
+    """(class, file) of an image's path."""
+    parts = path.split("/")
+    if len(parts) != 2 or not all(part.strip(". ") for part in parts) or CONTROL.search(path) or len(path) > 400:
+        raise BadInput(f"table {table} has {path[:60]!r} for image {key}: it must be <class>/<file>")
+    return plain(parts[0]), parts[1]
+
+
+def _box(text: str, table: Path, key: int) -> Box:
+    try:
+        left, top, width, height = map(float, text.split())
+    except ValueError:
+        raise BadInput(f"table {table} has {text[:60]!r} for image {key}: it must be four numbers") from None
+    if not (all(abs(number) < MOST_PIXELS for number in (left, top, width, height)) and min(width, height) > 0):
+        raise BadInput(
+            f"table {table} has {text[:60]!r} for image {key}: it must be left, top, width and height in pixels, the "
+            "last two above 0"
+        )
+    return left, top, width, height

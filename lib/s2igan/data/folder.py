@@ -1,55 +1,68 @@
 """Layout `folder`, for anybody's data; the synthetic sets are written in it too.
 
-images/<class>/<name>.(jpg|png), audio/<class>/<name>_<k>.wav or captions/<class>/<name>.txt (a caption a line),
+images/<class>/<name>.(jpg|png|...), audio/<class>/<name>_<k>.wav or captions/<class>/<name>.txt (a caption a line),
 train_classes.txt and test_classes.txt (a class a line), and where there is one attributes.csv.
 """
 
 from __future__ import annotations
 
-import csv
+import difflib
 from pathlib import Path
 
-import torch
-
 from s2igan import BadInput
-from s2igan.data.layout import Source, check_layout, checked_item, read_split, recordings_of
+from s2igan.data.attribute_table import read_attributes
+from s2igan.data.layout import Image, Source, check_layout, with_captions
+from s2igan.data.names import entries, is_folder, read_split, split_ending
+from s2igan.data.unused import UnusedFiles
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+ENTRIES = ("images", "audio", "captions", "train_classes.txt", "test_classes.txt", "attributes.csv")
 
 
 def read(dataset: str, root: Path) -> Source:
     """The data set in folder `root`. Raises BadInput as `sources.read_source`."""
     check_layout(dataset, root, "images", "train_classes.txt", "test_classes.txt")
+    unused = UnusedFiles(root)
+    _check_entries(root, unused)
     classes, split = read_split(root / "train_classes.txt", root / "test_classes.txt")
-    items = []
-    for label, name in enumerate(classes):
-        folder = root / "images" / name
-        if not folder.is_dir():
-            raise BadInput(f"class {name!r} is listed but has no images: looked for the folder {folder}")
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
-        if len({path.stem for path in paths}) < len(paths):
-            raise BadInput(f"image folder {folder} has two images of one name that differ in their ending: rename one")
-        recordings, captions = recordings_of(root, name), root / "captions" / name
-        items += [checked_item(path, label, None, captions / f"{path.stem}.txt", recordings) for path in paths]
-    return Source(dataset, classes, split, tuple(items), _attributes(root / "attributes.csv", classes))
+    folders = entries(root / "images")
+    for name, path in folders.items():
+        if name not in classes:
+            unused.add("folders of images of a class that no list names" if is_folder(path) else "other files", path)
+    images = [image for label, name in enumerate(classes) for image in _images(root, name, label, folders, unused)]
+    items = with_captions(root, classes, images, root / "captions", unused)
+    attributes = read_attributes(root / "attributes.csv", classes, unused)
+    return Source(dataset, classes, split, items, attributes, unused.kinds())
 
 
-def _attributes(path: Path, classes: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    """{class: {name: value}} of a table with the columns class and one a visible attribute; {} without such a table."""
-    if not path.is_file():
-        return {}
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or "class" not in rows[0]:
-        raise BadInput(f"table {path} has no column 'class': its first line names the columns")
-    for number, row in enumerate(rows, 2):
-        if None in row or None in row.values() or "" in row.values():
-            raise BadInput(f"table {path}, line {number} does not have one value for each column")
-    for name in rows[0]:
-        # Networks have a part of each attribute's name: torch allows no dots there, and no names that it has itself.
-        if not name or "." in name or hasattr(torch.nn.ModuleDict(), name):
-            raise BadInput(f"table {path} has a column {name!r}: give that attribute another name, without dots")
-    table = {row.pop("class"): row for row in rows}
-    if missing := [name for name in classes if name not in table]:
-        raise BadInput(f"table {path} has no row of class {missing[0]!r}: it needs one for each class")
-    return table
+def _check_entries(root: Path, unused: UnusedFiles) -> None:
+    """Adds what lies beside the entries of the layout. Raises BadInput for one whose name differs in case only."""
+    known = {name.casefold(): name for name in ENTRIES}
+    for name, path in entries(root).items():
+        if name not in ENTRIES and name.casefold() in known:
+            raise BadInput(f"{path} is not read: rename it to {known[name.casefold()]}")
+        if name not in ENTRIES:
+            unused.add("other files and folders", path)
+
+
+def _images(root: Path, name: str, label: int, folders: dict[str, Path], unused: UnusedFiles) -> list[Image]:
+    """The images of one class."""
+    if name not in folders or not is_folder(folders[name]):
+        folded = {folder.strip().casefold(): folder for folder in folders}
+        near = difflib.get_close_matches(name.casefold(), folded, n=1)
+        hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
+        raise BadInput(f"class {name!r} is listed but has no images: looked for the folder {root}/images/{name}{hint}")
+    found: dict[str, Image] = {}
+    for file, path in entries(folders[name]).items():
+        image, ending = split_ending(file)
+        if ending not in IMAGE_ENDINGS:
+            what = "folders" if is_folder(path) else "files of another kind"
+            unused.add(f"{what} among the images ({ending or 'no ending'})", path)
+        elif image in found:
+            raise BadInput(
+                f"image folder {folders[name]} has two images of one name that differ in their ending, "
+                f"{found[image].path.name} and {path.name}: rename one"
+            )
+        else:
+            found[image] = Image(path, image, label)
+    return list(found.values())

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from s2igan import BadInput
+from s2igan.data.names import CONTROL, check_file, entries, is_folder, split_ending
+from s2igan.data.recordings import find_recordings
+from s2igan.data.unused import Unused, UnusedFiles
+from s2igan.files import read_text
 
-AUDIO_ENDINGS = (".wav", ".flac", ".ogg")
+MOST_CAPTIONS = 2**20  # bytes of a file of captions
+MOST_CHARACTERS = 5000  # of a caption: some minutes of speech
 Box = tuple[float, float, float, float]  # left, top, width, height in pixels
 
 
@@ -33,68 +38,116 @@ class Source:
     split: tuple[str, ...]  # of each class, 'train' or 'test'
     items: tuple[Item, ...]
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)  # {class: {name: value}}, or none
+    unused: tuple[Unused, ...] = ()  # files that are not used, by kind
 
 
-def check_layout(dataset: str, root: Path, *entries: str) -> None:
-    """Raises BadInput unless `root` has all `entries`."""
-    missing = [entry for entry in entries if not (root / entry).exists()]
+@dataclass(frozen=True)
+class Image:
+    """An image before its captions are found."""
+
+    path: Path
+    name: str  # in NFC, without ending; captions and recordings of its class have this name
+    label: int
+    box: Box | None = None
+
+
+def check_layout(dataset: str, root: Path, *entries_of_it: str) -> None:
+    """Raises BadInput unless `root` has all entries."""
+    missing = [entry for entry in entries_of_it if not (root / entry).exists()]
     if missing:
+        names = {name.casefold(): name for name in entries(root)}
+        near = [names[entry.casefold()] for entry in missing if entry.casefold() in names]
         raise BadInput(
-            f"data folder {root} is not laid out as dataset {dataset!r}: looked for {', '.join(entries)}; not there: "
-            f"{', '.join(missing)}"
+            f"data folder {root} is not laid out as dataset {dataset!r}: looked for {', '.join(entries_of_it)}; not "
+            f"there: {', '.join(missing)}" + (f"; rename {', '.join(near)}" if near else "")
         )
 
 
-def read_split(train: Path, test: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Sorted classes of both lists, and 'train' or 'test' for each.
+def read_captions(path: Path) -> list[str]:
+    """The captions in text file `path`, one a line; lines without a letter or digit are none.
 
-    Raises BadInput for an empty list and a class in both.
+    Raises BadInput, naming the line, for text that is not UTF-8, control characters, and a caption of more than
+    `MOST_CHARACTERS`.
     """
-    seen, unseen = (
-        {line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()} - {""} for path in (train, test)
-    )
-    for path, names in ((train, seen), (test, unseen)):
-        if not names:
-            raise BadInput(f"class list {path} is empty: it needs one class a line")
-    if seen & unseen:
-        name = min(seen & unseen)
-        raise BadInput(f"class {name!r} is in both {train} and {test}: training and test classes must differ")
-    classes = tuple(sorted(seen | unseen))
-    return classes, tuple("train" if name in seen else "test" for name in classes)
+    captions = []
+    for number, line in enumerate(read_text(path, MOST_CAPTIONS).split("\n"), 1):
+        line = line.replace("\t", " ").replace("\ufeff", "").strip()
+        if control := CONTROL.search(line):
+            raise BadInput(f"caption file {path}, line {number} has a control character, {control[0]!r}: remove it")
+        if len(line) > MOST_CHARACTERS:
+            raise BadInput(
+                f"caption file {path}, line {number} has {len(line):,} characters: a caption has "
+                f"{MOST_CHARACTERS:,} at most, one a line"
+            )
+        if any(character.isalnum() for character in line):
+            captions.append(line)
+    return captions
 
 
-def recordings_of(root: Path, name: str) -> dict[str, list[Path]]:
-    """{image: recordings in the order of k} of class `name`, audio/<class>/<image>_<k>.(wav|flac|ogg)."""
-    found: dict[str, list[tuple[int, Path]]] = {}
-    folder = root / "audio" / name
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        match = re.fullmatch(r"(.+)_(\d+)", path.stem)
-        if match and path.suffix.lower() in AUDIO_ENDINGS:
-            found.setdefault(match[1], []).append((int(match[2]), path))
-    return {image: [path for _, path in sorted(takes)] for image, takes in found.items()}
+def with_captions(
+    root: Path, classes: tuple[str, ...], images: Iterable[Image], captions: Path, unused: UnusedFiles
+) -> tuple[Item, ...]:
+    """The images with their captions: recordings in `root`/audio where there are any, else the lines of files
+    `captions`/<class>/<image>.txt.
 
-
-def checked_item(path: Path, label: int, box: Box | None, captions: Path, recordings: dict[str, list[Path]]) -> Item:
-    """The image in `path` with its captions: of `recordings_of` where there are any, else the lines of file `captions`.
-
-    Raises BadInput for an image that is missing or empty, or has no caption.
+    What is not used of both folders is added to `unused`. Raises BadInput for an image that is missing or empty, or has
+    no caption, and for recordings that belong to an image and cannot be used.
     """
-    if not path.is_file():
-        raise BadInput(f"image {path} is missing")
-    if path.stat().st_size == 0:
-        raise BadInput(f"image {path} is empty: it has zero bytes")
-    takes = recordings.get(path.stem, [])
-    texts: list[str] = []
-    if captions.is_file():
-        lines = captions.read_text(encoding="utf-8", errors="replace").splitlines()
-        texts = [line.strip() for line in lines if any(character.isalnum() for character in line)]
+    images = list(images)
+    names: dict[str, set[str]] = {name: set() for name in classes}
+    for image in images:
+        if image.name in names[classes[image.label]]:
+            raise BadInput(f"image {image.path} is listed twice, or two images have its name: remove one")
+        names[classes[image.label]].add(image.name)
+    recordings = find_recordings(root / "audio", names, unused)
+    texts = _find_texts(captions, names, unused)
+    return tuple(_item(image, classes[image.label], captions, texts, recordings, unused) for image in images)
+
+
+def _find_texts(folder: Path, names: Mapping[str, set[str]], unused: UnusedFiles) -> dict[tuple[str, str], Path]:
+    """{(class, image): file of captions}."""
+    found: dict[tuple[str, str], Path] = {}
+    for name, path in entries(folder).items():
+        if name not in names:
+            kind = "folders of captions of a class that no list names" if is_folder(path) else "files among the folders"
+            unused.add(kind, path)
+            continue
+        for file, at in entries(path).items():
+            image, ending = split_ending(file)
+            if ending != ".txt":
+                unused.add(f"files of another kind among the captions ({ending or 'no ending'})", at)
+            elif image not in names[name]:
+                unused.add("captions of no image", at)
+            elif (name, image) in found:
+                raise BadInput(f"caption file {at} and {found[name, image].name} are of one image: remove one")
+            else:
+                found[name, image] = at
+    return found
+
+
+def _item(
+    image: Image,
+    name: str,
+    captions: Path,
+    texts: Mapping[tuple[str, str], Path],
+    recordings: Mapping[tuple[str, str], list[Path]],
+    unused: UnusedFiles,
+) -> Item:
+    check_file(image.path, "image")
+    takes, file = recordings.get((name, image.name), []), texts.get((name, image.name))
+    lines: list[str] = []
+    if file is not None:
+        if not takes:
+            check_file(file, "caption file")
+        lines = read_captions(file)
+        if not lines and not takes:
+            raise BadInput(f"caption file {file} is empty: it needs at least one caption, one a line")
     elif not takes:
         raise BadInput(
-            f"image {path} has no caption: looked for the text file {captions} and for recordings "
-            f"audio/{captions.parent.name}/{path.stem}_<k>.wav"
+            f"image {image.path} has no caption: looked for the text file {captions / name / image.name}.txt and for "
+            f"recordings audio/{name}/{image.name}_<k>.wav"
         )
-    if not texts and not takes:
-        raise BadInput(f"caption file {captions} is empty: it needs at least one caption, one a line")
-    if takes and len(texts) != len(takes):
-        texts = []  # nothing says which text belongs to which recording
-    return Item(path, f"{captions.parent.name}/{path.stem}", label, box, tuple(texts), tuple(takes))
+    if takes and lines and len(lines) != len(takes):
+        unused.add("captions of images with another number of recordings", file)
+        lines = []  # nothing says which text belongs to which recording
+    return Item(image.path, f"{name}/{image.name}", image.label, image.box, tuple(lines), tuple(takes))

@@ -8,7 +8,9 @@ import numpy as np
 
 from s2igan import BadInput
 from s2igan.data.download import Remote, captions_of_reed
-from s2igan.data.layout import Source, check_layout, checked_item, recordings_of
+from s2igan.data.layout import Image, Source, check_layout, with_captions
+from s2igan.data.mat import read_mat
+from s2igan.data.unused import UnusedFiles
 
 _VGG = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
 
@@ -23,7 +25,8 @@ REMOTES = (
     _of_vgg("setid.mat", "a5357ecc9cb78c4bef273ce3793fc85c", 1, "setid.mat"),
     captions_of_reed("cvpr2016_flowers", "0B0ywwgffWnLLcms2WWJQRFNSWXM", 600),
 )
-UNSEEN = 20  # classes 1 to 20 are for testing, the others for training
+UNSEEN, CLASSES = 20, 102  # classes 1 to 20 are for testing, the others for training
+MOST_IMAGES = 99_999  # file names have five digits
 
 
 def read(dataset: str, root: Path) -> Source:
@@ -32,34 +35,50 @@ def read(dataset: str, root: Path) -> Source:
     Raises BadInput as `sources.read_source`.
     """
     check_layout(dataset, root, "jpg", "imagelabels.mat", "setid.mat", "cvpr2016_flowers/text_c10")
-    images, labels = _images_and_labels(root)
-    numbers = np.unique(labels)
-    classes = tuple(f"class_{number:05d}" for number in numbers)
-    split = tuple("test" if number <= UNSEEN else "train" for number in numbers)
+    numbers, labels = _images_and_labels(root)
+    present = np.unique(labels)
+    classes = tuple(f"class_{number:05d}" for number in present)
+    split = tuple("test" if number <= UNSEEN else "train" for number in present)
     for part in ("train", "test"):
         if part not in split:
             raise BadInput(
                 f"{root}/imagelabels.mat has no {part} class: 1 to {UNSEEN} are for testing, the others for training"
             )
-    recordings = {name: recordings_of(root, name) for name in classes}
-    items = []
-    for number, label in zip(images, np.searchsorted(numbers, labels), strict=True):
-        name, stem = classes[label], f"image_{number:05d}"
-        text = root / "cvpr2016_flowers" / "text_c10" / name / f"{stem}.txt"
-        items.append(checked_item(root / "jpg" / f"{stem}.jpg", int(label), None, text, recordings[name]))
-    return Source(dataset, classes, split, tuple(items))
+    images = []
+    for number, label in zip(numbers, np.searchsorted(present, labels), strict=True):
+        stem = f"image_{number:05d}"
+        images.append(Image(root / "jpg" / f"{stem}.jpg", stem, int(label)))
+    unused = UnusedFiles(root)
+    items = with_captions(root, classes, images, root / "cvpr2016_flowers" / "text_c10", unused)
+    return Source(dataset, classes, split, items, unused=unused.kinds())
 
 
 def _images_and_labels(root: Path) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the images, counted from 1, and the number of each one's class, (N,) both."""
-    import scipy.io  # only where it is needed
-
-    try:
-        labels = scipy.io.loadmat(root / "imagelabels.mat")["labels"].ravel()
-        sets = scipy.io.loadmat(root / "setid.mat")
-        images = np.unique(np.concatenate([sets[name].ravel() for name in ("trnid", "valid", "tstid")]))
-        return images, labels[images - 1]
-    except (KeyError, ValueError, IndexError, TypeError, OSError, NotImplementedError) as error:
+    labels = _whole_numbers(root / "imagelabels.mat", ("labels",), CLASSES)
+    images = np.unique(_whole_numbers(root / "setid.mat", ("trnid", "valid", "tstid"), MOST_IMAGES))
+    if images[-1] > len(labels):
         raise BadInput(
-            f"{root}/imagelabels.mat (labels) and setid.mat (trnid, valid, tstid) do not fit together: {error}"
-        ) from None
+            f"{root}/imagelabels.mat (labels) and setid.mat (trnid, valid, tstid) do not fit together: there are "
+            f"{len(labels)} labels, and setid.mat names image {images[-1]}"
+        )
+    return images, labels[images - 1]
+
+
+def _whole_numbers(path: Path, names: tuple[str, ...], most: int) -> np.ndarray:
+    """The numbers of some variables, one after another, (N,) int64.
+
+    Raises BadInput for a number that is not whole or not from 1 to `most`.
+    """
+    found = read_mat(path)
+    if missing := [name for name in names if name not in found]:
+        raise BadInput(f"file {path} has no variable {missing[0]!r} of numbers")
+    numbers = np.concatenate([found[name].ravel() for name in names])
+    if numbers.size == 0:
+        raise BadInput(f"file {path} has no numbers in {', '.join(names)}")
+    wrong = numbers[~((numbers >= 1) & (numbers <= most) & (numbers == np.rint(numbers)))]
+    if wrong.size:
+        raise BadInput(
+            f"file {path} has the number {wrong[0]} in {', '.join(names)}: whole numbers from 1 to {most} are right"
+        )
+    return numbers.astype(np.int64)

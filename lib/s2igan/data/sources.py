@@ -15,7 +15,8 @@ from s2igan import BadInput
 from s2igan.config import SYNTHETIC, Settings, store_dir
 from s2igan.data import cub, download, folder, oxford
 from s2igan.data.download import Remote
-from s2igan.data.layout import Source
+from s2igan.data.layout import Item, Source
+from s2igan.data.names import is_folder
 from s2igan.data.synthetic.dataset import write_dataset
 
 
@@ -41,15 +42,16 @@ def complete(
         download.complete(PUBLIC[dataset].remotes, Path(data_dir), downloads, progress)
 
 
-def read_source(dataset: str, data_dir: str | Path) -> Source:
+def read_source(dataset: str, data_dir: str | Path, mix_speech: bool = False) -> Source:
     """Finds and checks a data set: a public one in its official layout, any other name in the layout `folder`.
 
     Raises BadInput, one line, for a folder that is absent or laid out otherwise, a table with a bad row, a class in
-    both splits, listed without images or with one, an image missing or of zero bytes, and an image without caption or
-    recording.
+    both splits, listed without images or with one, an image missing or of zero bytes, an image without caption or
+    recording, a recording that belongs to an image and cannot be used, one file in both splits, and, unless
+    `mix_speech`, recordings of some images beside captions of others.
     """
     root = Path(data_dir)
-    if not root.is_dir():
+    if not is_folder(root):
         raise BadInput(
             f"data folder {str(data_dir)!r} of dataset {dataset!r} does not exist: "
             "set data_dir to the folder that holds it"
@@ -60,7 +62,54 @@ def read_source(dataset: str, data_dir: str | Path) -> Source:
         if count < 2:
             images = "1 image" if count == 1 else f"{count} images"
             raise BadInput(f"class {name!r} in {root} has {images}: every class needs at least two")
+    _check_splits(source)
+    if not mix_speech:
+        _check_speech(source, root)
     return source
+
+
+def _check_splits(source: Source) -> None:
+    """Raises BadInput where an image of a training class and one of a test class are one file, by links."""
+    split_of: dict[tuple[int, int], Item] = {}
+    for item in source.items:
+        state = item.path.stat()
+        other = split_of.setdefault((state.st_dev, state.st_ino), item)
+        if state.st_ino and source.split[other.label] != source.split[item.label]:
+            raise BadInput(
+                f"images {other.path} and {item.path} are one file, of a training and of a test class: remove one"
+            )
+
+
+def _check_speech(source: Source, root: Path) -> None:
+    """Raises BadInput where some images have recordings and the others captions: the voice would tell them apart."""
+    recorded = np.zeros(len(source.classes), np.int64)
+    for item in source.items:
+        recorded[item.label] += bool(item.recordings)
+    counts = np.bincount([item.label for item in source.items], minlength=len(source.classes))
+    if recorded.sum() in (0, len(source.items)):
+        return
+    whole, none = recorded == counts, recorded == 0
+    if not (whole | none).all():
+        label = int(np.argmin(whole | none))
+        first = next(item for item in source.items if item.label == label and not item.recordings)
+        found = (
+            f"{recorded.sum()} of {len(source.items)} images have recordings, the others captions alone, such as "
+            f"{first.name} (of class {source.classes[label]!r} {recorded[label]} of {counts[label]} are recorded)"
+        )
+    else:
+        found = (
+            f"{whole.sum()} of {len(whole)} classes have recordings ({_some(source, whole)}), "
+            f"the others captions alone ({_some(source, none)})"
+        )
+    raise BadInput(
+        f"in {root} {found}: the voice would tell them apart, not the words. Record all or none, "
+        "or ask for both with data_mix_speech: true"
+    )
+
+
+def _some(source: Source, chosen: np.ndarray) -> str:
+    names = [source.classes[label] for label in np.flatnonzero(chosen)]
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def find_source(settings: Settings, root: str | Path) -> Source:
@@ -72,9 +121,12 @@ def find_source(settings: Settings, root: str | Path) -> Source:
     """
     if settings.dataset in SYNTHETIC:
         return _drawn(settings, store_dir(settings, root).with_suffix(".drawn"))
-    data_dir = Path(root) / Path(settings.data_dir).expanduser()
+    try:
+        data_dir = Path(root) / Path(settings.data_dir).expanduser()
+    except RuntimeError:
+        raise BadInput(f"data_dir is {settings.data_dir!r}: there is no such user") from None
     complete(settings.dataset, data_dir, settings.download)
-    source = read_source(settings.dataset, data_dir)
+    source = read_source(settings.dataset, data_dir, settings.data_mix_speech)
     if settings.data_images is None:
         return source
     by_class = itertools.groupby(sorted(source.items, key=attrgetter("label")), key=attrgetter("label"))
