@@ -158,7 +158,9 @@ def test_make_clean_keeps_what_nobody_can_rebuild(tmp_path):
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 @pytest.mark.parametrize("text", ["--help", "a $5 flower", "$(shell touch made) `touch made`", "'\"#\\", "<b> [[x]] |"])
-def test_make_speak_passes_any_text(text, tmp_path):
+def test_make_speak_passes_any_text_in_any_folder(text, tmp_path):
+    tmp_path = tmp_path / "it's \"mine\" $(touch made) `touch made` $HOME"
+    tmp_path.mkdir()
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     python = tmp_path / ".venv/bin/python"

@@ -1,7 +1,9 @@
 """What writes: whole or not at all, one line where the disk takes no more, and nothing left of what was killed."""
 
+import contextlib
 import errno
 import os
+import pickle
 import resource
 import subprocess
 import sys
@@ -15,8 +17,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from s2igan import BadInput
-from s2igan.files import UNWRITABLE, replacing, replacing_folder, write_array, write_atomic
-from s2igan.training.checkpoints import save_checkpoint
+from s2igan.demo import packed_weights
+from s2igan.files import UNWRITABLE, read_array, replacing, replacing_folder, write_array, write_atomic
+from s2igan.training.checkpoints import load_checkpoint, save_checkpoint
 from s2igan.training.logs import Log
 
 NOISE = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)  # 480 kB, and no PNG makes it much smaller
@@ -136,3 +139,29 @@ def test_an_array_written_in_parts_is_the_array_that_numpy_writes(tmp_path):
         assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
     with pytest.raises(ValueError, match="not an array of shape"):
         write_array(tmp_path / "a.npy", (8,), np.int64, [np.arange(7)])
+
+
+class Runs:
+    """What a pickle can hold: a command that is run when it is read."""
+
+    def __init__(self, made):
+        self.made = made
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.made),)
+
+
+def test_a_pickle_is_never_run(tmp_path, capsys):
+    made = tmp_path / "made"
+    pickled = pickle.dumps(Runs(made))
+    (tmp_path / "network.safetensors").write_bytes(pickled)
+    np.save(tmp_path / "features.npy", np.array([Runs(made)], dtype=object), allow_pickle=True)
+    torch.save({"step": 1, "fingerprint": "a", "state": Runs(made)}, tmp_path / "step-00000001.pt")
+    for read, name in ((packed_weights.read, "network.safetensors"), (read_array, "features.npy")):
+        with pytest.raises(BadInput):
+            read(tmp_path / name)
+    with contextlib.suppress(BadInput):
+        assert load_checkpoint(tmp_path, "a") is None
+    assert not made.exists()
+    pickle.loads(pickled)
+    assert made.exists()

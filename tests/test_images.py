@@ -186,3 +186,12 @@ def test_boxes_that_are_none_are_refused(tmp_path, box):
         read_image(tmp_path / "a.png", 8, box)
     with pytest.raises(BadInput, match=r"bounding box .* lies outside"):
         read_image(tmp_path / "a.png", 8, (1e300, 0.0, 5.0, 5.0))
+
+
+@pytest.mark.parametrize("colour", [(250, 10, 10), (10, 250, 10), (10, 10, 250)])
+def test_cmyk_of_a_printer_and_the_two_frames_of_a_stereo_camera_are_read(colour, tmp_path):
+    plain, other = (Image.new("RGB", (16, 16), of) for of in (colour, (0, 0, 0)))
+    plain.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=100)
+    plain.save(tmp_path / "mpo.jpg", format="MPO", save_all=True, append_images=[other], quality=100)
+    for name in ("cmyk.jpg", "mpo.jpg"):
+        assert np.abs(read_image(tmp_path / name, 16).astype(int) - colour).max() < 12

@@ -193,3 +193,13 @@ def test_at_22050_refuses_odd_rates():
     for rate in (0, 1, -8000, 10**12):
         with pytest.raises(BadInput, match=r"x has a sample rate of"):
             at_22050(torch.ones(100), rate, "x")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "error"),
+    [("PCM_U8", 0.01), ("PCM_16", 1e-4), ("PCM_24", 1e-6), ("PCM_32", 1e-6), ("FLOAT", 1e-6), ("DOUBLE", 1e-6),
+     ("ULAW", 0.03), ("ALAW", 0.03)],
+)  # fmt: skip
+def test_every_encoding_of_wav_is_read(encoding, error, tmp_path):
+    found = read_audio(wav(tmp_path / "a.wav", subtype=encoding))
+    assert np.abs(found.numpy() - tone(1.0, SAMPLE_RATE)).max() < error

@@ -1,0 +1,33 @@
+"""Ctrl-C, once and twice."""
+
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+WORK = """
+import subprocess, sys, time
+from s2igan.workflow.interrupts import stoppable
+
+def work():
+    ignores = "import signal, time; signal.signal(2, signal.SIG_IGN); time.sleep(99)"
+    child = subprocess.Popen([sys.executable, "-c", ignores])
+    print(child.pid, flush=True)
+    time.sleep(99)
+
+stoppable(work)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_interrupts_end_the_work_and_all_that_it_started(times):
+    process = subprocess.Popen([sys.executable, "-c", WORK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = psutil.Process(int(process.stdout.readline()))
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)
+    assert process.returncode == 130 and said == ("", "")
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
