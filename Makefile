@@ -1,6 +1,7 @@
 # make study            the default study, on the synthetic flowers
 # make study DATASET=mini-birds RDG_STEPS=6000 PARAMS=my.yaml
-#                       with any parameter of lib/s2igan/config/settings.py; LIST=1 only lists the runs, DRY=1 is a dry run
+#                       with any parameter of lib/s2igan/config/settings.py; LIST=1 only lists the runs, DRY=1 is a dry run,
+#                       CHECK=1 only says what is in DATA_DIR and what is wrong with it
 # make study-full       both synthetic data sets, the paper's systems, three seeds (less: SEEDS=0 DATASETS=mini-birds)
 # make distinctive      when the distinctive loss helps SEN: with and without it, on data harder in one way each
 # make verify           compares a finished study with results/reference, figure by figure (STUDY=mini DATASET=mini-birds)
@@ -22,8 +23,8 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUTF8 PYTHONINSPECT PYTHONOPTI
 VENV := .venv
 PY := $(VENV)/bin/python
 # The first Python that works, is of a version that the lock covers, and can make virtual environments.
-CHECK := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c '$(CHECK)' 2>/dev/null && echo $$p && break; done)
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 # The names given as NAME=value; make has put their values into the environment, where no quoting can break them.
 GIVEN := $(filter-out PYTHON VENV PY MAKE%,$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
 # As they were typed: in a value, make would take $5 and $(...) for words of its own.
@@ -78,7 +79,7 @@ help:
 	@sed -n -e 's/^# make/make/p' -e 's/^#   /  /p' Makefile
 
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@$(or $(PYTHON),false) -c '$(CHECK)' 2>/dev/null || { echo "error: no Python 3.11 to 3.13 that can make a virtual environment:" \
+	@$(or $(PYTHON),false) -c '$(FITS)' 2>/dev/null || { echo "error: no Python 3.11 to 3.13 that can make a virtual environment:" \
 		"install python3 and python3-venv, or give PYTHON=/path/to/python3" >&2; exit 2; }
 	@echo "setting up $(VENV) with $(PYTHON): once, some minutes"
 	@$(PYTHON) -m venv $(VENV)

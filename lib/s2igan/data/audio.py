@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from s2igan import BadInput
-from s2igan.data.audio_header import SLACK, read_header
+from s2igan.data.audio_header import SLACK, AudioHeader, read_header
 
 SAMPLE_RATE = 22_050  # Hz
 HOP = 220  # samples: 10 ms
@@ -84,18 +84,27 @@ def _resampled(waveform: Tensor, sample_rate: int) -> Tensor:
     return torch.from_numpy(scipy.signal.resample_poly(waveform.numpy(), up, down))
 
 
+def checked_header(path: str | Path) -> AudioHeader:
+    """The header of a recording. Raises BadInput as `read_header`, and for a rate outside of `RATES`, more channels
+    than `MOST_CHANNELS`, and a length that it states above `LONGEST` or below 150 ms."""
+    name, header = f"audio file {path}", read_header(path)
+    check_rate(header.sample_rate, name)
+    if header.channels > MOST_CHANNELS:
+        raise BadInput(f"{name} has {header.channels} channels: it must have {MOST_CHANNELS} at most")
+    if header.seconds == 0:
+        raise BadInput(f"{name} is empty: it has no samples")
+    if header.seconds is not None:
+        check_length(header.seconds, name)
+    return header
+
+
 def read_audio(path: str | Path) -> Tensor:
     """A recording (wav, flac or ogg) as (n,) float32 in [-1, 1] at 22,050 Hz, its channels averaged.
 
     Raises BadInput naming the file where it is missing, unreadable, cut, longer than `LONGEST`, of a rate outside of
     `RATES`, of more than `MOST_CHANNELS`, whose channels cancel, and as `at_22050`.
     """
-    name = f"audio file {path}"
-    header = read_header(path)
-    check_rate(header.sample_rate, name)
-    if header.channels > MOST_CHANNELS:
-        raise BadInput(f"{name} has {header.channels} channels: it must have {MOST_CHANNELS} at most")
-    check_length(header.seconds or 0, name)
+    name, header = f"audio file {path}", checked_header(path)
     try:
         with _opened(path, header.zero_at) as file:
             samples, rate, stated = _mixed(file, name), file.samplerate, file.frames

@@ -62,6 +62,8 @@ def study(given: tuple[str, ...], full: bool) -> int:
       DRY=1                      a dry run: every notebook at the preset's sizes, with few
                                  images and steps; says how much memory it took
       LIST=1                     only list what would be run
+      CHECK=1                    only say what is in the data's folder and what is wrong
+                                 there; CHECK=full reads every image and recording to its end
       TABLES=1                   end with tables and figures over all systems (--full does)
 
     A NAME without =value takes its value from the environment variable NAME.

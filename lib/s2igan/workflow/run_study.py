@@ -36,18 +36,22 @@ class Call:
     cores: int | None  # runs side by side; None: as many as fit this machine
     listing: bool  # only list what would run
     dry: bool
+    check: bool  # only look at the data
+    full: bool  # decode all of them for that
 
 
 def read_call(words: Iterable[str], full: bool) -> Call:
     """Reads NAME=value words. Raises BadInput."""
     given = read_words(words)
     cores = whole_number("cores", given.pop("cores")) if "cores" in given else None
+    full_check = str(given.get("check")).strip().lower() == "full"
+    check = bool(full_check and given.pop("check")) or is_on("check", given.pop("check", 0))
     listing, dry = (is_on(name, given.pop(name, 0)) for name in ("list", "dry"))
     defaults = study.DEFAULTS_FULL if full else study.DEFAULTS
     given = {**defaults, **(study.DRY if dry else {}), **with_file(given)}
     if dry:  # in a folder of its own, beside the real study
         given["study"] = f"{given.get('study') or given.get('preset') or 'mini'}-dry"
-    return Call(given, cores, listing, dry)
+    return Call(given, cores, listing, dry, check, full_check)
 
 
 def run_study(words: Iterable[str], full: bool) -> int:
@@ -55,10 +59,12 @@ def run_study(words: Iterable[str], full: bool) -> int:
     call = read_call(words, full)
     chosen = study.plan(call.given)
     study.check_folders(chosen)
-    if not call.listing:
+    if not (call.listing or call.check):
         call, chosen = with_device(call, chosen)
     root = project_root()
     os.chdir(root)
+    if call.check:
+        return report_data(chosen, call.check, call.full)
     leave_out_profiles()
     folder = root / "results" / chosen.name
     make_folder(folder)
@@ -67,6 +73,8 @@ def run_study(words: Iterable[str], full: bool) -> int:
         if status := download_missing(chosen, call.listing):  # before Snakemake looks at the folders
             return status
         if not call.listing:
+            if status := report_data(chosen):
+                return status
             # Snakemake does not know the settings of runs that were made by hand.
             for run in study.runs_with_other_settings(chosen, root):
                 (run / "metrics.json").unlink()
@@ -93,6 +101,28 @@ def with_device(call: Call, chosen: study.Study) -> tuple[Call, study.Study]:
         note(f"the dry run is on the CPU: {error}")
         call = dataclasses.replace(call, given={**call.given, "device": "cpu"})
     return call, study.plan(call.given)
+
+
+def report_data(chosen: study.Study, check: bool = False, full: bool = False) -> int:
+    """Says what is in the folders of data that are not synthetic, and what is wrong; returns the exit status."""
+
+    def work() -> int:
+        from s2igan.data import report  # imports torch
+
+        status = 0
+        for dataset, values in chosen.of.items():
+            if dataset in config.SYNTHETIC:
+                print(f"{dataset} is synthetic: drawn when it is needed\n" if check else "", end="")
+                continue
+            print(f"{dataset}, in {values.data_dir}")
+            found = report.examine(values, full=full)
+            print("".join(f"  {line}\n" for line in found.found), end="", flush=True)
+            for line in report.listed(found.faults):
+                print(f"error: {line}", file=sys.stderr)
+                status = 2
+        return status
+
+    return stoppable(work) if check or any(name not in config.SYNTHETIC for name in chosen.of) else 0
 
 
 def snakemake_arguments(call: Call, chosen: study.Study, plan_file: Path) -> list[str]:
