@@ -19,6 +19,7 @@ from PIL import Image
 from s2igan.reporting import plots, tables
 from s2igan.reporting.alternative_text import alt
 from s2igan.reporting.text import distinct, in_latex, in_markdown, one_line, shown
+from s2igan.workflow.notebook import Lines
 
 HOSTILE = [
     "$x", "a $5 and $6 flower", r"\frac{a", "$\\frac$", "x_1^2 & 50 %", "<b>bold</b> &amp;", "a|b", "`code`", "*star*",
@@ -128,3 +129,12 @@ def test_formulas_in_notebooks_are_none_in_a_figure():
         for cell in nbformat.read(path, 4).cells:
             if cell.cell_type == "code":
                 assert not re.search(r"(label|title) = .*\$", cell.source), path
+
+
+def test_a_printed_line_stays_a_line(capsys):
+    Lines("a run").write("class \x1b[31mred\r\ud800\u2028two\nnext\n")
+    assert capsys.readouterr().out == "[a run] class \ufffd[31mred \ufffd two\n[a run] next\n"
+
+
+def test_a_table_of_a_notebook_holds_no_formulas():
+    assert "mathjax_ignore" in pd.DataFrame({"caption": ["$5 or $6"]}).to_html(notebook=True)
