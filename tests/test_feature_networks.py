@@ -15,8 +15,10 @@ from s2igan.evaluation.feature_networks import (
     fold_norms,
     freeze,
     load_network,
+    make_proxy,
     save_network,
 )
+from s2igan.training.feature_networks import contrastive_loss, train_proxy, zoomed
 
 
 def test_a_saved_proxy_comes_back_frozen(tmp_path):
@@ -120,3 +122,36 @@ def test_fid_features_are_pytorch_fids_own(tmp_path, monkeypatch):
     )
     with pytest.raises(BadInput, match=r"could not be fetched.*data_fid_weights"):
         FIDInception("pytorch-fid")
+
+
+@pytest.mark.parametrize("learns", ["attributes", "classes", "none"])
+def test_a_proxy_learns_from_what_it_is_told(learns, world):
+    store = world.store
+    before = make_proxy(store, 0)
+    net = make_proxy(store, 0)
+    said = []
+    train_proxy(
+        net, store, store.image_ids_of("train"), size=16, steps=4, batch=8, flip=False, seed=0, learns=learns,
+        progress=said.append,
+    )  # fmt: skip
+    changed = {name for name, p in net.state_dict().items() if not torch.equal(p, before.state_dict()[name])}
+    assert any(name.startswith("trunk") for name in changed) and len(said) == 1
+    assert any(name.startswith("attributes") for name in changed) == (learns == "attributes")
+    assert any(name.startswith("classify") for name in changed) == (learns != "none")
+
+
+def test_the_contrastive_loss_in_closed_form():
+    a = torch.eye(4)
+    t = 0.2
+    # Of the seven other views one is equal and six are orthogonal.
+    assert contrastive_loss(a, a, t) == pytest.approx(np.log(np.exp(1 / t) + 6) - 1 / t, rel=1e-4)
+    assert contrastive_loss(torch.ones(4, 3), torch.ones(4, 3), t) == pytest.approx(np.log(7), rel=1e-5)
+
+
+def test_zoomed_crops_lie_inside_the_image():
+    rows = torch.linspace(-1, 1, 32)[None, None, :, None].expand(64, 3, 32, 32)
+    views = zoomed(rows, np.random.default_rng(0))
+    assert views.shape == rows.shape and views.min() >= -1 and views.max() <= 1
+    heights = views[:, 0, -1, 0] - views[:, 0, 0, 0]  # how much of the image's height a view shows
+    assert 0.7 < heights.min() < 1.0 < heights.max() <= 2.0
+    assert torch.equal(zoomed(rows, np.random.default_rng(0)), views)

@@ -13,7 +13,7 @@ from s2igan import BadInput, config
 from s2igan.data.sources import read_source
 from s2igan.data.synthetic.canvas import COLOURS
 from s2igan.data.synthetic.captions import describe, named_attributes
-from s2igan.data.synthetic.classes import choose_classes
+from s2igan.data.synthetic.classes import choose_classes, distance
 from s2igan.data.synthetic.dataset import draw_image, write_dataset
 from s2igan.data.synthetic.drawn_set import DrawnSet, listing
 from s2igan.data.synthetic.sets import SETS
@@ -82,6 +82,19 @@ def test_a_named_attribute_is_one_whose_change_changes_the_caption(dataset: str)
             other = next(value for value in values if value != attributes[name])
             changed = describe(dataset, {**attributes, name: other}, np.random.default_rng(seed))
             assert (name in named_attributes(dataset, caption)) == (changed != caption), (name, caption)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("least", [1, 2, 3])
+def test_unseen_classes_lie_as_far_from_training_classes_as_asked(dataset: str, least: int) -> None:
+    classes = choose_classes(dataset, 400, np.random.default_rng(0), unseen_distance=least)
+    training, unseen = classes[:380], classes[380:]
+    assert min(distance(a, b) for a in unseen for b in training) == least
+    assert min(distance(a, b) for a, b in combinations(unseen, 2)) >= 3
+    assert min(distance(a, b) for a, b in combinations(training, 2)) == 1
+    assert all({c[name] for c in unseen} <= {c[name] for c in training} for name in classes[0])
+    with pytest.raises(BadInput, match=r"no room|no training class"):
+        choose_classes(dataset, 400, np.random.default_rng(0), unseen_distance=7)
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

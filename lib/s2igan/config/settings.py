@@ -47,6 +47,8 @@ class Settings(BaseModel):
     data_unseen_images: Annotated[int, Field(ge=2)] = 20  # of an unseen class
     data_naming: Annotated[int, Field(ge=1, le=5)] = 4  # attributes that a caption names beside the usual ones
     data_most_values: Annotated[int, Field(ge=2)] | None = None  # values of an attribute that occur, the first so many
+    # Attributes in which an unseen class differs at least from every training class.
+    data_unseen_distance: Annotated[int, Field(ge=1, le=8)] = 1
     # Of data sets in folders: only the first so many images of each class, for trials.
     data_images: Annotated[int, Field(ge=2)] | None = None
     data_validation: Share = 0.1  # share of the training classes held out; every choice is made on them
@@ -66,6 +68,9 @@ class Settings(BaseModel):
     # pytorch-fid (downloaded once), a path to that file, or random.
     data_backbone_weights: str = "imagenet"
     data_fid_weights: str = "pytorch-fid"
+    # What the proxy that SEN and RS see through learns from: the visible attributes that captions name and classes, the
+    # classes alone, or nothing but the images. The evaluator, which scores, always learns from attributes.
+    data_backbone_targets: Literal["attributes", "classes", "none"] = "attributes"
     data_backbone_steps: Count = 200  # training steps of each proxy feature network
     data_backbone_batch: Count = 64
 

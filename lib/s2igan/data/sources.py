@@ -146,6 +146,7 @@ def _drawn(settings: Settings, out: Path) -> Source:
         captions_per_image=settings.data_captions,
         naming=settings.data_naming,
         most_values=settings.data_most_values,
+        unseen_distance=settings.data_unseen_distance,
         workers=settings.threads,
     )
     return read_source(settings.dataset, out)

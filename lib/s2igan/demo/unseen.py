@@ -14,7 +14,9 @@ def classes_of(settings: Settings) -> tuple[list[dict[str, str]], int]:
     """The attributes of all classes of a synthetic set, unseen classes last, and the index of the first unseen
     class."""
     rng = np.random.default_rng([settings.data_seed])
-    classes = choose_classes(settings.dataset, settings.data_classes, rng, settings.data_most_values)
+    classes = choose_classes(
+        settings.dataset, settings.data_classes, rng, settings.data_most_values, settings.data_unseen_distance
+    )
     return classes, len(classes) - unseen_count(len(classes))
 
 

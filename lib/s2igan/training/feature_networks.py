@@ -33,6 +33,34 @@ def degraded(images: Tensor, rng: np.random.Generator) -> Tensor:
     return images
 
 
+def zoomed(images: Tensor, rng: np.random.Generator, least: float = 0.4) -> Tensor:
+    """A random square of each image, of `least` to all of its sides, at the whole image's size; half are mirrored.
+
+    Args: images: [B, 3, s, s] in [-1, 1]. Returns: the same.
+    """
+    side = torch.as_tensor(rng.uniform(least, 1.0, len(images)), dtype=images.dtype)
+    centre = torch.as_tensor(rng.uniform(-1, 1, (len(images), 2)), dtype=images.dtype) * (1 - side)[:, None]
+    mirror = torch.as_tensor(rng.choice([-1.0, 1.0], len(images)), dtype=images.dtype)
+    zero = torch.zeros_like(side)
+    maps = torch.stack([side * mirror, zero, centre[:, 0], zero, side, centre[:, 1]], 1).view(-1, 2, 3)
+    grid = F.affine_grid(maps, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def contrastive_loss(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
+    """Two views of an image find each other among all views of the batch (SimCLR: Chen et al. 2020, equation 1).
+
+    -log exp(cos(x_i, y_i) / t) / sum over the other 2B - 1 views, a mean over all 2B views.
+
+    Args: a, b: features of the views, [B, D]; row i of both is the same image. Returns: a scalar, at least 0.
+    """
+    views = F.normalize(torch.cat([a, b]), dim=1)  # (2B, D)
+    similarity = views @ views.T / temperature
+    similarity = similarity.masked_fill(torch.eye(len(views), dtype=torch.bool, device=views.device), float("-inf"))
+    other = torch.arange(len(views), device=views.device).roll(len(a))
+    return F.cross_entropy(similarity, other)
+
+
 def train_proxy(
     net: nn.Module,
     store: Store,
@@ -43,6 +71,7 @@ def train_proxy(
     batch: int,
     flip: bool,
     seed: int,
+    learns: str = "attributes",
     lr: float = 3e-3,
     progress: Callable[[str], None] = print,
 ) -> nn.Module:
@@ -52,29 +81,39 @@ def train_proxy(
         net: fresh, from `evaluation.feature_networks.make_proxy` with the same seed.
         image_ids: the training images, [N]; the classes it learns are theirs.
         size: pixels of a training crop. steps, batch: length of training. seed: of batches and crops.
-    Returns: the frozen network; its class outputs are the store's classes in order.
+        learns: 'attributes', where the store has them, and classes; 'classes' alone; or 'none': without labels, two
+            views of an image against all others.
+    Returns: the frozen network; its class outputs are the store's classes in order, untrained with 'none'.
     Raises: RuntimeError when a loss is not finite.
     """
     _, targets = attribute_targets(store)
     # Where attributes are known the classes count little: a net that learns classes by heart reads attributes off them,
     # and fails on an unseen class.
+    if learns != "attributes":
+        targets = {}
     class_weight = 0.1 if targets else 1.0
     net.to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-2)
+    # SimCLR compares the outputs of a small network on the features, which is thrown away afterwards.
+    head = nn.Sequential(nn.Linear(net.feature_size, 128), nn.ReLU(), nn.Linear(128, 64)) if learns == "none" else None
+    optimiser = torch.optim.AdamW([*net.parameters(), *(head.parameters() if head else ())], lr=lr, weight_decay=1e-2)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps)
 
     def batch_of(step: int) -> tuple[Tensor, np.ndarray]:
         rng = np.random.default_rng([seed, step])
         chosen = np.sort(rng.choice(image_ids, size=min(batch, len(image_ids)), replace=False))
         pixels = augment(store.images[chosen], size, rng, flip).contiguous(memory_format=torch.channels_last)
+        if head:
+            pixels = torch.cat([zoomed(pixels, rng), zoomed(pixels, rng)])  # (2B, 3, s, s)
         return degraded(pixels, rng), store.image_class[chosen]
 
     def train_step(step: int, batch: tuple[Tensor, np.ndarray]) -> dict[str, Tensor]:
         pixels, classes = batch
         features = net(pixels)
+        if head:
+            return descend(optimiser, rate, contrastive_loss(*head(features).chunk(2)))
         loss = class_weight * F.cross_entropy(net.classify(features), torch.as_tensor(classes))
-        for name, head in net.attributes.items():
-            loss = loss + F.cross_entropy(head(features), torch.as_tensor(targets[name][classes]))
+        for name, target in targets.items():
+            loss = loss + F.cross_entropy(net.attributes[name](features), torch.as_tensor(target[classes]))
         return descend(optimiser, rate, loss)
 
     def log(done: int, loss: float) -> None:

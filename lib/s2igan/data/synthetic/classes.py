@@ -28,12 +28,15 @@ def class_folder(dataset: str, number: int, attributes: dict[str, str]) -> str:
     return f"{number + 1:03d}." + "-".join(attributes[name] for name in drawn_set(dataset).class_name)
 
 
-def choose_classes(dataset: str, count: int, rng: Generator, most_values: int | None = None) -> list[dict[str, str]]:
+def choose_classes(
+    dataset: str, count: int, rng: Generator, most_values: int | None = None, unseen_distance: int = 1
+) -> list[dict[str, str]]:
     """`count` combinations {attribute: value} that differ in `LEAST_DIFFERENCE` attributes or more, unseen ones in
     `LEAST_DIFFERENCE_UNSEEN`.
 
     The last `unseen_count(count)` are meant as test classes: they use only values that occur in the ones before them.
     `most_values`: an attribute takes only its first so many values, so that as many classes lie closer together.
+    `unseen_distance`: attributes in which an unseen class differs at least from every training class.
     Raises BadInput for a set that does not exist, fewer than 5 or more than 999 classes, or more than there is room
     for.
     """
@@ -43,35 +46,58 @@ def choose_classes(dataset: str, count: int, rng: Generator, most_values: int | 
     if count > MOST_CLASSES:
         raise BadInput(f"classes: {count} is too many; ask for fewer, at most {MOST_CLASSES}")
     values = {name: list(options)[:most_values] for name, options in of_set.attributes.items()}
-    chosen: list[dict[str, str]] = []
-    first_unseen = count - unseen_count(count)
-    for index in range(count):
-        if index == first_unseen:
+    training: list[dict[str, str]] = []
+    unseen: list[dict[str, str]] = []
+    for_unseen = unseen_count(count)
+    # Far unseen classes come first, since no combination is far from 300 training classes that are drawn at random.
+    parts = [(training, count - for_unseen), (unseen, for_unseen)]
+    for part, size in parts if unseen_distance <= LEAST_DIFFERENCE else reversed(parts):
+        if part is unseen and training:
             values = {
-                name: [value for value in options if any(c[name] == value for c in chosen)]
+                name: [value for value in options if any(c[name] == value for c in training)]
                 for name, options in values.items()
             }
-        candidate = _another(of_set, values, chosen, first_unseen, rng)
-        if candidate is None:
+        other = unseen if part is training else training
+        least_of_part = LEAST_DIFFERENCE if part is training else LEAST_DIFFERENCE_UNSEEN
+        for _ in range(size):
+            candidate = _another(of_set, values, (part, least_of_part), (other, unseen_distance), rng=rng)
+            if candidate is None:
+                raise BadInput(
+                    f"classes: {dataset} has no room for {count} classes {LEAST_DIFFERENCE} attributes apart"
+                    + (f", unseen ones {unseen_distance} from the others" if unseen_distance > 1 else "")
+                    + "; ask for fewer"
+                )
+            part.append(candidate)
+    for name in values:
+        if missing := {c[name] for c in unseen} - {c[name] for c in training}:
             raise BadInput(
-                f"classes: {dataset} has no room for {count} classes {LEAST_DIFFERENCE} attributes apart; ask for fewer"
+                f"classes: no training class has the {name} {sorted(missing)[0]!r} of an unseen one; ask for more "
+                "classes, or for unseen ones that differ in fewer attributes"
             )
-        chosen.append(candidate)
-    return chosen
+    return training + unseen
 
 
 def _another(
-    of_set: DrawnSet, values: dict[str, list[str]], chosen: list[dict[str, str]], first_unseen: int, rng: Generator
+    of_set: DrawnSet,
+    values: dict[str, list[str]],
+    *apart: tuple[list[dict[str, str]], int],
+    rng: Generator,
 ) -> dict[str, str] | None:
-    """A combination of `values` whose parts can be seen, far enough from `chosen`; None if `TRIES` draws find none."""
+    """A combination of `values` whose parts can be seen, as far from each list of classes as `apart` says.
+
+    None if `TRIES` draws find none.
+    """
     for _ in range(TRIES):
         picks = rng.random(len(values))
         candidate = {
             name: options[int(u * len(options))] for (name, options), u in zip(values.items(), picks, strict=True)
         }
         visible = all(candidate[a] != candidate[b] or candidate[a] == "none" for a, b in of_set.contrasts)
-        apart = [sum(candidate[name] != c[name] for name in values) for c in chosen]
-        far = min(apart, default=99) >= LEAST_DIFFERENCE
-        if visible and far and min(apart[first_unseen:], default=99) >= LEAST_DIFFERENCE_UNSEEN:
+        if visible and all(distance(candidate, c) >= least for classes, least in apart for c in classes):
             return candidate
     return None
+
+
+def distance(a: dict[str, str], b: dict[str, str]) -> int:
+    """The number of attributes in which two classes differ."""
+    return sum(a[name] != b[name] for name in a)

@@ -86,13 +86,15 @@ def write_dataset(
     size: int = 64,
     naming: int = NAMED,
     most_values: int | None = None,
+    unseen_distance: int = 1,
     workers: int = 2,
     progress: Callable[[str], object] = print,
 ) -> None:
     """Writes a whole data set to the folder `out`, which appears only once it is complete.
 
     The last `unseen_count(classes)` classes are test classes, with `unseen_images` images each in place of
-    `images_per_class`. `size` is in pixels, `naming` as in `describe`, `most_values` as in `choose_classes`.
+    `images_per_class`. `size` is in pixels, `naming` as in `describe`, `most_values` and
+    `unseen_distance` as in `choose_classes`.
 
     The bytes depend on every argument but `workers` and `progress`. Worker processes are spawned, so a script that
     calls this with more than one needs the usual `if __name__ == "__main__"`; a notebook or `python -m` does not.
@@ -110,7 +112,7 @@ def write_dataset(
         "seed": seed,
     }
     _check(out, given)
-    chosen = choose_classes(dataset, classes, np.random.default_rng([seed]), most_values)
+    chosen = choose_classes(dataset, classes, np.random.default_rng([seed]), most_values, unseen_distance)
     names = [class_folder(dataset, number, attributes) for number, attributes in enumerate(chosen)]
     train = classes - unseen_count(classes)
     with replacing_folder(out) as part:
