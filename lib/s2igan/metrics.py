@@ -32,9 +32,9 @@ def check_finite(rows: Tensor, metric: str, what: str) -> Tensor:
     """`rows`, [N, ...], `what` is said of each of N images. Raises BadInput, naming the first that is not finite."""
     # A sum is finite only of finite rows, and is far quicker than a look at each value.
     if not torch.isfinite(rows.sum()):
-        wrong = ~torch.isfinite(rows).flatten(1).all(1)
-        if wrong.any():
-            raise BadInput(f"{metric}: {what} of image {int(wrong.nonzero()[0])} are not finite")
+        infinite = ~torch.isfinite(rows).flatten(1).all(1)
+        if infinite.any():
+            raise BadInput(f"{metric}: {what} of image {int(infinite.nonzero()[0])} are not finite")
     return rows
 
 

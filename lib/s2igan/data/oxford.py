@@ -76,9 +76,9 @@ def _whole_numbers(path: Path, names: tuple[str, ...], most: int) -> np.ndarray:
     numbers = np.concatenate([found[name].ravel() for name in names])
     if numbers.size == 0:
         raise BadInput(f"file {path} has no numbers in {', '.join(names)}")
-    wrong = numbers[~((numbers >= 1) & (numbers <= most) & (numbers == np.rint(numbers)))]
-    if wrong.size:
+    odd = numbers[~((numbers >= 1) & (numbers <= most) & (numbers == np.rint(numbers)))]
+    if odd.size:
         raise BadInput(
-            f"file {path} has the number {wrong[0]} in {', '.join(names)}: whole numbers from 1 to {most} are right"
+            f"file {path} has the number {odd[0]} in {', '.join(names)}: whole numbers from 1 to {most} are right"
         )
     return numbers.astype(np.int64)

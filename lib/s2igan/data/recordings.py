@@ -28,14 +28,14 @@ def find_recordings(folder: Path, images: Mapping[str, set[str]], unused: Unused
     there are recordings and none belongs to an image.
     """
     found: Recordings = {}
-    wrong: list[tuple[Path, str]] = []
+    faulty: list[tuple[Path, str]] = []
     orphans: list[Path] = []
     classes = {name.casefold(): name for name in images}
     for name, path in entries(folder).items():
         if name in images:
-            _of_class(name, path, images[name], found, wrong, orphans, unused)
+            _of_class(name, path, images[name], found, faulty, orphans, unused)
         elif name.casefold() in classes:
-            wrong.append((path, f"the class is {classes[name.casefold()]!r}"))
+            faulty.append((path, f"the class is {classes[name.casefold()]!r}"))
         elif is_folder(path):
             unused.add("folders of recordings of a class that no list names", path)
         else:
@@ -43,10 +43,10 @@ def find_recordings(folder: Path, images: Mapping[str, set[str]], unused: Unused
     for path in orphans:
         unused.add("recordings of no image", path)
     root = folder.parent
-    if wrong:
-        said = "; ".join(f"{path.relative_to(root)} ({why})" for path, why in wrong[:3])
-        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        count = "1 recording of an image cannot" if len(wrong) == 1 else f"{len(wrong)} recordings of images cannot"
+    if faulty:
+        said = "; ".join(f"{path.relative_to(root)} ({why})" for path, why in faulty[:3])
+        more = f"; and {len(faulty) - 3} more" if len(faulty) > 3 else ""
+        count = "1 recording of an image cannot" if len(faulty) == 1 else f"{len(faulty)} recordings of images cannot"
         raise BadInput(f"{count} be used in {root}: {said}{more}")
     if orphans and not found:
         raise BadInput(
@@ -61,11 +61,11 @@ def _of_class(
     folder: Path,
     images: set[str],
     found: Recordings,
-    wrong: list[tuple[Path, str]],
+    faulty: list[tuple[Path, str]],
     orphans: list[Path],
     unused: UnusedFiles,
 ) -> None:
-    """Sorts the files of one class into `found`, `wrong`, `orphans` and `unused`."""
+    """Sorts the files of one class into `found`, `faulty`, `orphans` and `unused`."""
     takes: dict[str, dict[int, Path]] = {}
     others: list[tuple[str, str, Path]] = []
     for file, path in entries(folder).items():
@@ -77,7 +77,7 @@ def _of_class(
         check_file(path, "recording")
         first = takes.setdefault(match[1], {}).setdefault(int(match[2]), path)
         if first != path:
-            wrong.append((path, f"{first.name} is recording {int(match[2])} of that image too: remove one"))
+            faulty.append((path, f"{first.name} is recording {int(match[2])} of that image too: remove one"))
     for image, paths in takes.items():
         found[name, image] = [path for _, path in sorted(paths.items())]
     used = {path.stem for paths in takes.values() for path in paths.values()}
@@ -90,7 +90,7 @@ def _of_class(
         elif path.stem in used:
             unused.add(f"recordings that are there as {', '.join(ENDINGS)} too", path)
         elif image := _owner(stem, folded):
-            wrong.append((path, _remedy(path, ending, image)))
+            faulty.append((path, _remedy(path, ending, image)))
         else:
             orphans.append(path)
 

@@ -56,11 +56,11 @@ def examine(settings: Settings, root: str | Path = ".", full: bool = False) -> R
         source = find_source(settings, root)
     if source is None:
         return Report((), tuple(faults))
-    images, wrong = _of_each(lambda item: _image(item, full), source.items)
+    images, unreadable = _of_each(lambda item: _image(item, full), source.items)
     paths = list(dict.fromkeys(path for item in source.items for path in item.recordings))
     recordings, silent = _of_each(lambda path: _recording(path, full), paths)
     found = [*_of_images(source, images, settings), *_of_speech(source, recordings, settings)]
-    return Report(tuple(found), (*faults, *wrong, *silent))
+    return Report(tuple(found), (*faults, *unreadable, *silent))
 
 
 def listed(faults: Iterable[str]) -> list[str]:
