@@ -236,3 +236,35 @@ def test_an_engine_that_speaks_at_once_gets_a_chunk_at_once(tmp_path, monkeypatc
     np.testing.assert_allclose(store.mel(7), expected, atol=2e-3)
     with pytest.raises(BadInput, match="tacotron2 has en-us"):
         build_store(source, tmp_path / "store", **options | {"voices": ("en-gb",)})
+
+
+def test_values_that_do_not_fit_are_refused_in_one_line(tmp_path):
+    build_store(read_source("folder", make_folder(tmp_path / "trees")), tmp_path / "store", **OPTIONS)
+    open_store(tmp_path / "store").verify()
+    index, offsets = json.loads((tmp_path / "store/index.json").read_text()), np.load(tmp_path / "store/mel_offsets.npy")
+    changes = {
+        "class that is not there": {"image_class": [99, *index["image_class"][1:]]},
+        "order of the images": {"caption_image": index["caption_image"][::-1]},
+        "image that is not there": {"caption_image": [*index["caption_image"][:-1], 99]},
+        "'class_split' 0": {"class_split": ["dev", *index["class_split"][1:]]},
+        "attributes are not of all": {"attributes": dict([*index["attributes"].items()][1:])},
+        "'image_class' 0": {"image_class": ["nan", *index["image_class"][1:]]},
+    }
+    for said, change in changes.items():
+        (tmp_path / "store/index.json").write_text(json.dumps(index | change))
+        with pytest.raises(BadInput, match=said):
+            open_store(tmp_path / "store")
+    (tmp_path / "store/index.json").write_text(json.dumps(index | {"caption_text": index["caption_text"][::-1]}))
+    with pytest.raises(BadInput, match="its checksum differs"):
+        open_store(tmp_path / "store").verify()
+    (tmp_path / "store/index.json").write_text(json.dumps(index))
+    for change in ([1, *offsets[1:]], [offsets[0], offsets[2], offsets[1], *offsets[3:]], offsets[:-1]):
+        np.save(tmp_path / "store/mel_offsets.npy", np.array(change, np.int64))
+        with pytest.raises(BadInput, match=r"mel_offsets\.npy"):
+            open_store(tmp_path / "store")
+    np.save(tmp_path / "store/mel_offsets.npy", offsets)
+    mels = np.load(tmp_path / "store/mels.npy")
+    mels[0, 3] = np.nan
+    np.save(tmp_path / "store/mels.npy", mels)
+    with pytest.raises(BadInput, match="mel 0 is not finite"):
+        open_store(tmp_path / "store").mel(0)

@@ -18,9 +18,10 @@ from s2igan import BadInput
 from s2igan.data.audio import SAMPLE_RATE
 from s2igan.data.chunks import Caption, engine_of, image_chunk, join_chunks, mel_chunk, run_chunks
 from s2igan.data.layout import Item, Source
+from s2igan.data.store import store_fingerprint
 from s2igan.data.text_to_speech import DEFAULT_ENGINE, check_voice
 from s2igan.data.workers import worker_pool
-from s2igan.files import make_folder, write_array, write_atomic, writing
+from s2igan.files import make_folder, read_array, write_array, write_atomic, writing
 
 
 def build_store(
@@ -105,7 +106,7 @@ def _settings(
 def _half_built(out: Path, plan: str) -> Path:
     """The folder to build in: with what an interrupted call of the same plan left, else empty."""
     building = out.with_name(out.name + ".building")
-    if not (building / "plan").is_file() or (building / "plan").read_text() != plan:
+    if not (building / "plan").is_file() or (building / "plan").read_bytes() != plan.encode():
         shutil.rmtree(building, ignore_errors=True)
         make_folder(building)
         write_atomic(building / "plan", plan)
@@ -143,16 +144,16 @@ def _fill(
         run_chunks(None if alone else pool, mel_chunk, mel_chunks, len(captions), "captions spoken", progress)
 
     lengths = [path.with_suffix(".lengths.npy") for path, *_ in mel_chunks]
-    offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *map(np.load, lengths)]))
+    offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *map(read_array, lengths)]))
     of_offsets = write_array(folder / "mel_offsets.npy", offsets.shape, np.int64, [offsets])
-    bands = np.load(mel_chunks[0][0], mmap_mode="r").shape[1]
+    bands = read_array(mel_chunks[0][0], mapped=True).shape[1]
     digests = [
         join_chunks([path for path, *_ in image_chunks], folder / "images.npy", (len(images), size, size, 3), np.uint8),
         join_chunks([path for path, *_ in mel_chunks], folder / "mels.npy", (int(offsets[-1]), bands), np.float16),
         of_offsets,
     ]
     index = _index(source, captions, class_split, settings)
-    index["fingerprint"] = hashlib.sha256(json.dumps([*digests, index]).encode()).hexdigest()
+    index["fingerprint"] = store_fingerprint(digests, index)
     write_atomic(folder / "index.json", json.dumps(index, indent=0, ensure_ascii=False) + "\n")
     for path in (*lengths, folder / "plan"):
         path.unlink()

@@ -18,7 +18,7 @@ from s2igan.data.audio import read_audio, with_noise
 from s2igan.data.images import read_image
 from s2igan.data.layout import Box
 from s2igan.data.text_to_speech import DEFAULT_ENGINE, ENGINES, Engine, speak
-from s2igan.files import write_array
+from s2igan.files import read_array, write_array
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def join_chunks(chunks: list[Path], path: Path, shape: tuple[int, ...], dtype: t
 
     def parts() -> Iterator[np.ndarray]:
         for chunk in chunks:
-            yield np.load(chunk)
+            yield read_array(chunk)
             chunk.unlink()
 
     return write_array(path, shape, dtype, parts())

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import BaseModel, Field, TypeAdapter
 from torch import Tensor
 
 from s2igan import BadInput
+from s2igan.files import check_form, read_array, read_json
+
+AGAIN = "delete the folder and run 01_data"
+MOST_INDEX = 2**30  # bytes of index.json, which grows with the captions
+
+
+class Index(BaseModel):
+    """What index.json holds."""
+
+    dataset: str
+    settings: dict[str, Any]
+    fingerprint: str
+    classes: list[str]
+    class_split: list[Literal["train", "val", "test"]]
+    attributes: dict[str, dict[str, str]]
+    image_name: list[str]
+    image_class: list[Annotated[int, Field(ge=0, lt=2**31)]]
+    caption_image: list[Annotated[int, Field(ge=0, lt=2**31)]]
+    caption_text: list[str]
+    caption_voice: list[str]
+
+
+INDEX = TypeAdapter(Index)
 
 
 class Store:
@@ -22,47 +47,92 @@ class Store:
     Arrays: image_class (N,), image_split (N,) of 'train', 'val' or 'test', caption_image (M,), mel_offsets (M + 1,),
         mel_lengths (M,) in frames.
     attributes is {class: {name: value}}; dataset, settings and fingerprint say what this store is.
-    Raises BadInput if the store is missing, incomplete or its parts do not fit.
+    Raises BadInput if the store is missing, incomplete or its parts do not fit. Images and mels are not read here, so
+    that opening takes no time: `verify` compares their checksum, and a log-mel that is not finite is refused when read.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         try:
-            index = json.loads((self.path / "index.json").read_text(encoding="utf-8"))
-            self.images = np.load(self.path / "images.npy", mmap_mode="r")
-            self.mels = np.load(self.path / "mels.npy", mmap_mode="r")
-            self.mel_offsets = np.load(self.path / "mel_offsets.npy")
-            self.mel_lengths = np.diff(self.mel_offsets)
-            self.dataset: str = index["dataset"]
-            self.settings: dict[str, Any] = index["settings"]
-            self.fingerprint: str = index["fingerprint"]
-            self.attributes: dict[str, dict[str, str]] = index["attributes"]
-            self.classes: list[str] = index["classes"]
-            self.class_split: list[str] = index["class_split"]
-            self.image_name: list[str] = index["image_name"]
-            self.image_class = np.array(index["image_class"], np.int64)
-            self.image_split = np.array(self.class_split)[self.image_class]
-            self.caption_image = np.array(index["caption_image"], np.int64)
-            self.caption_text: list[str] = index["caption_text"]
-            self.caption_voice: list[str] = index["caption_voice"]
-        except (OSError, ValueError, KeyError, IndexError) as error:
-            raise BadInput(f"there is no whole store in {self.path} ({error}): run 01_data to build it") from None
-        sizes = len(self.image_class), len(self.caption_image), self.mel_offsets[-1]
-        if sizes != (len(self.images), len(self.mel_lengths), len(self.mels)):
-            raise BadInput(
-                f"the store in {self.path} has arrays and an index that do not fit: delete it and run 01_data"
-            )
+            index = read_json(self.path / "index.json", MOST_INDEX)
+            self.images = read_array(self.path / "images.npy", mapped=True)
+            self.mels = read_array(self.path / "mels.npy", mapped=True)
+            # Mapped first: its header may state more than there is.
+            self.mel_offsets = np.array(read_array(self.path / "mel_offsets.npy", mapped=True))
+        except BadInput as error:
+            raise BadInput(f"there is no whole store in {self.path}: {error}; run 01_data to build it") from None
+        check_form(INDEX, index, self.path / "index.json", AGAIN)
+        self._index = index
+        self.dataset: str = index["dataset"]
+        self.settings: dict[str, Any] = index["settings"]
+        self.fingerprint: str = index["fingerprint"]
+        self.attributes: dict[str, dict[str, str]] = index["attributes"]
+        self.classes: list[str] = index["classes"]
+        self.class_split: list[str] = index["class_split"]
+        self.image_name: list[str] = index["image_name"]
+        self.image_class = np.array(index["image_class"], np.int64)
+        self.caption_image = np.array(index["caption_image"], np.int64)
+        self.caption_text: list[str] = index["caption_text"]
+        self.caption_voice: list[str] = index["caption_voice"]
+        if fault := self._fault():
+            raise BadInput(f"the store in {self.path} has arrays and an index that do not fit, {fault}: {AGAIN}")
+        self.image_split = np.array(self.class_split)[self.image_class]
+        self.mel_lengths = np.diff(self.mel_offsets)
         # Captions are in the order of their images.
         starts = np.searchsorted(self.caption_image, np.arange(len(self.images) + 1))
         self.caption_ids_by_image = [np.arange(a, b) for a, b in itertools.pairwise(starts)]
+
+    def _fault(self) -> str:
+        """What does not fit in the index and the arrays; '' where all does."""
+        images, captions, offsets = len(self.image_class), len(self.caption_image), self.mel_offsets
+        values = [set(self.attributes.get(name, {})) for name in self.classes] if self.attributes else []
+        checks = {
+            "images.npy is not (N, S, S, 3) uint8 of all images": self.images.dtype == np.uint8
+            and self.images.ndim == 4
+            and self.images.shape == (images, *self.images.shape[1:2] * 2, 3),
+            "mels.npy is not (frames, 40) float16": self.mels.dtype == np.float16 and self.mels.ndim == 2,
+            "mel_offsets.npy is not (M + 1,) int64 of all captions": offsets.dtype == np.int64
+            and offsets.shape == (captions + 1,),
+            "there is no image": images > 0 and captions > 0,
+            "classes and their splits differ in number": len(self.class_split) == len(self.classes),
+            "a class stands there twice": len(set(self.classes)) == len(self.classes),
+            "images differ in number": len(self.image_name) == images,
+            "captions differ in number": len(self.caption_text) == len(self.caption_voice) == captions,
+            "attributes are not of all classes": all(names == values[0] for names in values)
+            and set(self.attributes) <= set(self.classes),
+        }
+        if faults := [what for what, right in checks.items() if not right]:
+            return faults[0]
+        checks = {
+            "an image is of a class that is not there": self.image_class.max() < len(self.classes),
+            "a caption is of an image that is not there": self.caption_image.max() < images,
+            "captions are not in the order of the images": bool((np.diff(self.caption_image) >= 0).all()),
+            "mel_offsets.npy does not rise from 0 to the length of mels.npy": offsets[0] == 0
+            and offsets[-1] == len(self.mels)
+            and bool((offsets[1:] > offsets[:-1]).all()),
+        }
+        return next((what for what, right in checks.items() if not right), "")
+
+    def verify(self) -> None:
+        """Compares images, mels and index with their checksum. Raises BadInput where they differ.
+
+        It reads them all, about a second a gigabyte: a training does it before it starts.
+        """
+        digests = [_digest(array) for array in (self.images, self.mels, self.mel_offsets)]
+        index = {name: value for name, value in self._index.items() if name != "fingerprint"}
+        if store_fingerprint(digests, index) != self.fingerprint:
+            raise BadInput(f"the store in {self.path} is damaged (its checksum differs): {AGAIN}")
 
     def mel(self, caption_id: int) -> np.ndarray:
         """(T, 40) float32, the log-mel of one caption."""
         return self.stored_mel(caption_id).astype(np.float32)
 
     def stored_mel(self, caption_id: int) -> np.ndarray:
-        """(T, 40) float16, the same as it lies in the store."""
-        return self.mels[self.mel_offsets[caption_id] : self.mel_offsets[caption_id + 1]]
+        """(T, 40) float16, the same as it lies in the store. Raises BadInput for one that is not finite."""
+        mel = self.mels[self.mel_offsets[caption_id] : self.mel_offsets[caption_id + 1]]
+        if not np.isfinite(mel).all():
+            raise BadInput(f"the store in {self.path} is damaged (mel {caption_id} is not finite): {AGAIN}")
+        return mel
 
     def image_ids_of(self, split: str) -> np.ndarray:
         """The images of a split ('train', 'val' or 'test'), in file order."""
@@ -76,6 +146,18 @@ class Store:
 def open_store(path: str | Path) -> Store:
     """The store in folder `path`. Raises BadInput if it is missing or not whole."""
     return Store(path)
+
+
+def _digest(array: np.ndarray, rows: int = 1 << 12) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, len(array), rows):  # a part of a mapped file at a time
+        digest.update(np.ascontiguousarray(array[start : start + rows]))
+    return digest.hexdigest()
+
+
+def store_fingerprint(digests: list[str], index: dict[str, Any]) -> str:
+    """SHA-256 of a store: of the digests of its three arrays' data, and of index.json but for the fingerprint."""
+    return hashlib.sha256(json.dumps([*digests, index]).encode()).hexdigest()
 
 
 def some_captions(store: Store, classes: int, each: int) -> np.ndarray:

@@ -159,6 +159,7 @@ def rdg_inputs(settings: Settings, root: str | Path) -> tuple[Store, SEN, Tensor
         return store, fresh_sen(settings, store, backbone), None, upstream
     of_sen = run.beside("sen", run.sen_system)
     store, net = of_sen.store, of_sen.sen()
+    store.verify()
     embeddings = of_sen.embeddings()["speech"]
     read = [file_sha256(of_sen.folder / f"{name}.safetensors") for name in ("weights", "embeddings")]
     embeddings = standardised(embeddings, store)[0] if settings.rdg_standardise else embeddings

@@ -49,5 +49,6 @@ def sen_inputs(settings: Settings, root: str | Path) -> tuple[Store, nn.Module, 
     """
     folder = run_dir(settings, "data", root=root)
     store, backbone = open_store(store_dir(settings, root)), load_network(folder / "backbone.safetensors")
+    store.verify()
     features = real_features(folder, store, "backbone")["backbone"]
     return store, backbone, features, fingerprint(store.fingerprint, file_sha256(folder / "backbone.safetensors"))
