@@ -241,7 +241,8 @@ def test_an_engine_that_speaks_at_once_gets_a_chunk_at_once(tmp_path, monkeypatc
 def test_values_that_do_not_fit_are_refused_in_one_line(tmp_path):
     build_store(read_source("folder", make_folder(tmp_path / "trees")), tmp_path / "store", **OPTIONS)
     open_store(tmp_path / "store").verify()
-    index, offsets = json.loads((tmp_path / "store/index.json").read_text()), np.load(tmp_path / "store/mel_offsets.npy")
+    index = json.loads((tmp_path / "store/index.json").read_text())
+    offsets = np.load(tmp_path / "store/mel_offsets.npy")
     changes = {
         "class that is not there": {"image_class": [99, *index["image_class"][1:]]},
         "order of the images": {"caption_image": index["caption_image"][::-1]},

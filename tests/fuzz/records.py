@@ -51,7 +51,8 @@ def attempt(originals, random, folder):
     open_run(run)
 
 
-OTHERS = [None, True, -1, 0, 10**400, 1.5, float("nan"), float("inf"), "", "nan", "\n", [], {}, [[]], {"a": 1}, "x" * 3000]
+OTHERS = [None, True, -1, 0, 10**400, 1.5, float("nan"), float("inf"), "", "nan", "\n", [], {}, [[]], {"a": 1}]
+OTHERS += ["x" * 3000]
 
 
 def _changed(value, random):
