@@ -7,6 +7,7 @@
 # make verify           compares a finished study with results/reference, figure by figure (STUDY=mini DATASET=mini-birds)
 # make test | lint      the tests | ruff and the import contract
 # make fuzz             gives every reader 10,000 damaged files (INPUTS=300: that many)
+# make kill-test        kills every stage, and fills its disk, at 20 random moments (TIMES=3: that many); an hour
 # make bench            times of the library against a reference implementation (QUICK=1: two minutes; SCALING=1)
 # make lab              JupyterLab on notebooks/
 # make speak TEXT="a flower with five blue petals" [OUT=flower.png]
@@ -18,7 +19,7 @@
 
 # Other packages, another Python or another start of it: the virtual environment has its own.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUTF8 PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS
-.PHONY: help study study-full distinctive speak verify test lint fuzz bench lab read site clean
+.PHONY: help study study-full distinctive speak verify test lint fuzz kill-test bench lab read site clean
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -50,6 +51,12 @@ test: $(VENV)/.installed
 
 fuzz: $(VENV)/.installed
 	@$(PY) tests/fuzz/run.py $(foreach name,$(GIVEN),$(name)=$($(name)))
+
+kill-test: $(VENV)/.installed
+	@folder=$$(mktemp -d) && for stage in data sen rdg evaluation notebook study; do \
+		$(PY) tests/kill_at_random.py $$stage $$folder/$$stage $(or $(TIMES),20) && \
+		$(PY) tests/full_disk_at_random.py $$stage $$folder/full-$$stage $(or $(TIMES),20) || exit 1; done; \
+		rm -rf $$folder
 
 lint: $(VENV)/.installed
 	@$(PY) -m ruff check

@@ -3,15 +3,10 @@
 import pytest
 import torch
 from packed_study import pack_small_study
-from small_training import OF_MACHINE, make_world
+from small_training import OF_MACHINE, make_drawn, make_world
 
 from s2igan.config import Settings
-from s2igan.data.build import build_store
-from s2igan.data.sources import read_source
-from s2igan.data.synthetic.dataset import write_dataset
 from s2igan.demo.load import load
-from s2igan.evaluation.feature_networks import ProxyNetwork, freeze, save_network
-from s2igan.speech import log_mel
 
 torch.set_num_threads(1)  # `make test` runs test files side by side
 for name, value in OF_MACHINE.items():  # of the trainings in this process
@@ -24,22 +19,7 @@ def drawn(tmp_path_factory):
     """A folder with the store of a data set drawn small, in store/, and an untrained backbone.safetensors."""
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("drawn")
-    write_dataset("mini-flowers", root / "drawn", 0, 20, 3, 5, 1, workers=1, progress=lambda line: None)
-    build_store(
-        read_source("mini-flowers", root / "drawn"),
-        root / "store",
-        log_mel=log_mel,
-        crop_from=34,
-        captions=1,
-        voices=("en-us",),
-        words_per_minute=300,
-        seed=0,
-        validation=0.2,
-        workers=1,
-        progress=lambda line: None,
-    )
-    torch.manual_seed(0)
-    save_network(freeze(ProxyNetwork(20, {})), root / "backbone.safetensors")
+    make_drawn(root)
     return root
 
 

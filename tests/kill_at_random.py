@@ -1,98 +1,311 @@
-"""What test_kill.py runs: a training killed with SIGKILL at random moments, and resumed.
+"""What test_kill.py and `make kill-test` run: work killed with SIGKILL at random moments, and run again.
 
-    python tests/kill_at_random.py STAGE FOLDER TIMES
+    python tests/kill_at_random.py STAGE FOLDER TIMES     # STAGE: data, sen, rdg, evaluation, notebook or study
 
-One whole training, then TIMES ones that are killed at a random moment and run again: prints how often the weights were
-the same, to the bit. Trainings are forks of this process, which has imported torch once and trains nothing itself.
+One whole run, then TIMES ones that are killed at a random moment and run again: prints how often every file was the
+same, and how many processes outlived a kill. A kill takes all processes of a run, or the first one alone, whose others
+must end by themselves, or one of those that it started, whereupon the rest ends or does without.
+
+Trainings, data and evaluation are forks of this process, which has imported torch once and runs none of them itself;
+`notebook` and `study` are commands. What is heavy is imported in functions: worker processes import this module too.
 """
 
+import contextlib
 import hashlib
+import json
 import os
 import random
-import signal
+import shutil
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import psutil
 
-from s2igan.config import resolve
-from s2igan.data.store import open_store
-from s2igan.evaluation.feature_networks import extract, load_network
-from s2igan.training.rdg import train_rdg
-from s2igan.training.sen import fresh_sen, train_sen
+from s2igan import BadInput
 
+ROOT = Path(__file__).resolve().parents[1]
 VALUES = {
-    "data_classes": 20,
-    "data_captions": 1,
-    "sen_gru_size": 8,
-    "sen_steps": 12,
-    "sen_batch": 8,
-    "sen_validate_every": 3,
-    "rdg_width": 8,
-    "rdg_discriminator_width": 4,
-    "rdg_steps": 9,
-    "rdg_batch": 8,
-    "rdg_log_every": 3,
-    "rdg_condition_size": 8,
-    "rdg_checkpoint_every": 2,
-    "device": "cpu",
-}
+    "data_classes": 20, "data_images_per_class": 3, "data_unseen_images": 5, "data_captions": 1,
+    "data_backbone_steps": 3, "data_backbone_batch": 16, "data_voices": ["en-us"],
+    "sen_gru_size": 8, "sen_steps": 12, "sen_batch": 8, "sen_validate_every": 3,
+    "rdg_width": 8, "rdg_discriminator_width": 4, "rdg_steps": 9, "rdg_batch": 8, "rdg_log_every": 3,
+    "rdg_condition_size": 8, "rdg_checkpoint_every": 2, "rdg_sample_every": 4, "rdg_recalibration_images": 16,
+    "eval_splits": 2, "device": "cpu", "threads": 1,
+}  # fmt: skip
+# Times differ between equal runs; the rest are Snakemake's own notes, and a lock that is never held by a file.
+NOT_COMPARED = ("timing.json", "benchmark.tsv", ".lock", "said")
 
 
-def train(stage: str, folder: Path, out: Path) -> None:
-    """A stage's training into `out`; `weights` there holds a digest of what came of it."""
+def data(out: Path) -> None:
+    """A set drawn and built by two processes, and one from a folder, with recordings, by three."""
+    from small_sets import OPTIONS
+
+    from s2igan.config import resolve, store_dir
+    from s2igan.data.build import build_store
+    from s2igan.data.sources import find_source, read_source
+
+    settings = resolve({**VALUES, "threads": 2})
+    spoken = OPTIONS | {"voices": ("en-us",), "captions": 1, "validation": 0.2}
+    build_store(find_source(settings, out), store_dir(settings, out), **spoken | {"workers": 2})
+    build_store(read_source("folder", out.parent / "trees"), out / "data/mini/folder", **spoken | {"workers": 3})
+
+
+def make_trees(folder: Path) -> None:
+    """A folder data set of 80 images, with recordings for all: more than a chunk of each."""
+    import numpy as np
+    import soundfile
+    from small_sets import draw, write
+
+    for k in range(80):
+        name = f"class{k % 8}/{k:02d}"
+        draw(folder / f"images/{name}.png", seed=k)
+        (folder / f"audio/{name}_0.flac").parent.mkdir(parents=True, exist_ok=True)
+        sound = np.random.default_rng(k).standard_normal(22_050) / 10
+        soundfile.write(folder / f"audio/{name}_0.flac", sound, 22_050)
+    write(folder / "train_classes.txt", *(f"class{k}" for k in range(6)))
+    write(folder / "test_classes.txt", "class6", "class7")
+
+
+def training(stage: str, out: Path) -> None:
+    """A stage's training on the store in `out`; its weights become a file too."""
+    import torch
+
+    from s2igan.config import resolve
+    from s2igan.data.store import open_store
+    from s2igan.evaluation.feature_networks import extract, load_network
+    from s2igan.training.rdg import train_rdg
+    from s2igan.training.sen import fresh_sen, train_sen
+
     settings = resolve({**VALUES, "system": "SEN" if stage == "sen" else "S2IGAN end-to-end"})
-    store, network = open_store(folder / "store"), load_network(folder / "backbone.safetensors")
+    store, network = open_store(out.parent / "store"), load_network(out.parent / "backbone.safetensors")
     if stage == "sen":
-        state = train_sen(
-            settings, store, network, extract(network, store.images, 32), out, "upstream"
-        ).state_without_backbone()
+        features = extract(network, store.images, 32)
+        state = train_sen(settings, store, network, features, out, "upstream").state_without_backbone()
     else:
         nets = train_rdg(settings, store, fresh_sen(settings, store, network), None, out, "upstream")
-        state = {
-            f"{k}.{name}": t
-            for k, part in enumerate((nets.ema, nets.speech_encoder_ema))
-            for name, t in part.state_dict().items()
-        }
-    digest = hashlib.sha256(
-        b"".join(name.encode() + tensor.contiguous().numpy().tobytes() for name, tensor in state.items())
-    )
-    (out / "weights").write_text(digest.hexdigest())
+        state = {"generator": nets.ema.state_dict(), "encoder": nets.speech_encoder_ema.state_dict()}
+    torch.save(state, out / "state.pt")
 
 
-def forked(*arguments) -> int:
-    """The process that trains."""
-    if (child := os.fork()) == 0:
-        code = 1
-        try:
-            arguments[2].mkdir(exist_ok=True)
-            os.dup2(os.open(arguments[2] / "said", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
-            train(*arguments)
-            code = 0
-        finally:
-            os._exit(code)
-    return child
+def evaluation(out: Path) -> None:
+    """Metrics and a snapshot of images generated by the networks of a small study, then the whole analysis."""
+    from packed_study import SMALL
+
+    from s2igan.config import resolve, run_dir
+    from s2igan.evaluation.evaluator import load_feature_networks
+    from s2igan.evaluation.finished import open_run
+    from s2igan.evaluation.images import evaluate_rdg, validation_callback
+    from s2igan.training.records import write_metrics
+
+    os.chdir(out)
+    settings = resolve({**SMALL, "system": "S2IGAN"})
+    folder, networks = run_dir(settings, "rdg"), load_feature_networks(settings, ".")
+    run = open_run(folder)
+    made = run.generator(), run.store, run.speech_embeddings(), networks, settings
+    validation_callback(run.store, networks, settings, folder)(made[0], made[2], 7)
+    write_metrics(folder, evaluate_rdg(*made), settings, "rdg")
+    with open(ROOT / "notebooks/04_analysis.ipynb", encoding="utf-8") as file:
+        cells = [cell for cell in json.load(file)["cells"] if cell["cell_type"] == "code"]
+    names: dict = {}
+    for number, cell in enumerate(cells):
+        exec("".join(cell["source"]), names)
+        if number == 0:
+            names |= SMALL  # where papermill puts parameters
 
 
-def main(stage: str, folder: Path, times: int) -> None:
+def said_in(out: Path) -> Path:
+    """The file of what a run prints: on another disk than `out` where the environment says so."""
+    return Path(os.environ.get("SAID_IN", out.parent)) / f"{out.name}.said"
+
+
+def forked(work: Callable[[Path], None], out: Path) -> psutil.Process:
+    """A child that does `work` in folder `out` and ends; what it prints is appended to `said_in(out)`."""
+    if child := os.fork():
+        return psutil.Process(child)
+    code = 1
+    try:
+        said = os.open(said_in(out), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(said, 1), os.dup2(said, 2)
+        work(out)
+        code = 0
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How a stage is run in a folder: `prepare` once, then `start`, once or again."""
+
+    prepare: Callable[[Path], object]
+    start: Callable[[Path], psutil.Process]
+
+
+def command(*words: str) -> Stage:
+    """`python -m s2igan` with `words` in a project's folder."""
+
+    def prepare(out: Path) -> None:
+        out.mkdir()
+        shutil.copytree(ROOT / "notebooks", out / "notebooks")
+        shutil.copy(ROOT / "Snakefile", out)
+        (out / "pyproject.toml").write_text("")
+        (out / "toy.yaml").write_text(json.dumps(VALUES))
+        if words[0] == "run":
+            for kind in ("data", "results"):  # of the study that is made first
+                shutil.copytree(out.parent / f"made/{kind}", out / kind)
+
+    def start(out: Path) -> psutil.Process:
+        with open(said_in(out), "a") as said:
+            return psutil.Popen([sys.executable, "-m", "s2igan", *words], cwd=out, stdout=said, stderr=said)
+
+    return Stage(prepare, start)
+
+
+STUDY = command("study", "PARAMS=toy.yaml", "SYSTEMS=S2IGAN", "CORES=1")
+NOTEBOOK = command(
+    "run", "notebooks/02_sen.ipynb", "--params", "toy.yaml", "--out", "results/mini/mini-flowers/sen-sen-seed0/a.ipynb"
+)
+
+
+def stage_in(stage: str, folder: Path) -> Stage:
+    """The stage, with what its runs start from in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "store").is_dir():
+        from small_training import make_drawn
+
+        make_drawn(folder)
+    if stage in ("sen", "rdg"):
+        return Stage(Path.mkdir, lambda out: forked(lambda out: training(stage, out), out))
+    if stage == "data":
+        make_trees(folder / "trees")
+        return Stage(Path.mkdir, lambda out: forked(data, out))
+    if stage == "evaluation":
+        from packed_study import pack_small_study
+
+        (folder / "made").mkdir()
+        pack_small_study(folder / "made", folder)
+        return Stage(lambda out: shutil.copytree(folder / "made", out), lambda out: forked(evaluation, out))
+    if stage == "notebook":
+        study = command("study", "PARAMS=toy.yaml", "SYSTEMS=SEN", "CORES=1")
+        study.prepare(folder / "made")
+        assert study.start(folder / "made").wait() == 0, said_in(folder / "made").read_text()
+        shutil.rmtree(folder / "made/results/mini/mini-flowers/sen-sen-seed0")
+        return NOTEBOOK
+    return STUDY
+
+
+def digest(path: Path) -> str:
+    """Of a file's content; of checkpoints the values, of notebooks what they show but for printed lines with times."""
+    if path.suffix == ".pt":
+        import torch
+
+        return of_value(torch.load(path, weights_only=True))
+    if path.suffix == ".ipynb":
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return of_value(
+            [
+                [cell["source"], *(output["data"] for output in cell.get("outputs", []) if "data" in output)]
+                for cell in cells
+            ]
+        )
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def of_value(value: object) -> str:
+    """A digest of nested dicts and lists of tensors and numbers."""
+    if isinstance(value, dict):
+        value = sorted((repr(name), of_value(part)) for name, part in value.items())
+    elif isinstance(value, list | tuple):
+        value = [of_value(part) for part in value]
+    elif hasattr(value, "numpy"):
+        value = value.contiguous().numpy().tobytes()
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+def tree(out: Path) -> dict[str, str]:
+    """{path: digest} of all that a run leaves."""
+    paths = [path for path in out.rglob("*") if path.is_file() and path.name not in NOT_COMPARED]
+    names = {str(path.relative_to(out)): path for path in paths}
+    return {name: digest(path) for name, path in names.items() if not name.startswith((".snakemake", "notebooks"))}
+
+
+def kill(process: psutil.Process, how: str, moments: random.Random) -> list[psutil.Process]:
+    """Kills what `how` says of a run; returns those that are still there a minute later."""
+    try:
+        started = process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        started = []
+    if how == "one it started" and started:
+        victims = [moments.choice(started)]
+    else:
+        victims = [process, *started] if how == "all" else [process]
+    for victim in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+    if process in victims:
+        process.wait()
+        return psutil.wait_procs(started, timeout=60)[1]  # one that is starting ends once it has started
+    return []
+
+
+def whole_run(stage: str, folder: Path) -> tuple[Stage, float, dict[str, str]]:
+    """The stage, how many seconds an uninterrupted run of it takes, and the files it leaves."""
+    import torch
+
     torch.set_num_threads(1)
+    run = stage_in(stage, folder)
     for name in ("first", "whole"):  # the first one has files to read and pages to touch, and takes longer
-        started = time.monotonic()
-        assert os.waitpid(forked(stage, folder, folder / f"{stage}-{name}"), 0)[1] == 0
-    whole, same, killed, resumed = time.monotonic() - started, 0, 0, 0
-    moments = random.Random(0)
+        out, started = folder / f"{stage}-{name}", time.monotonic()
+        run.prepare(out)
+        assert run.start(out).wait() == 0, said_in(out).read_text()
+        length = time.monotonic() - started
+    expected = tree(out)
+    assert expected and tree(folder / f"{stage}-first") == expected
+    return run, length, expected
+
+
+def main(stage: str, folder: Path, times: int) -> int:
+    """Returns how many runs had other files, or left a process."""
+    run, length, expected = whole_run(stage, folder)
+    moments, counts = random.Random(f"{stage} {times}"), dict.fromkeys(("killed", "resumed", "same", "left"), 0)
     for k in range(times):
-        out = folder / f"{stage}-{k}"
-        child = forked(stage, folder, out)
-        time.sleep(moments.uniform(0.05, 0.95) * whole)
-        os.kill(child, signal.SIGKILL)
-        killed += os.waitpid(child, 0)[1] == signal.SIGKILL
-        assert os.waitpid(forked(stage, folder, out), 0)[1] == 0
-        resumed += "resumes from step" in (out / "said").read_text()
-        same += (out / "weights").read_text() == (folder / f"{stage}-whole" / "weights").read_text()
-    print(f"{killed} killed, {resumed} resumed from a checkpoint, {same} of {times} the same")
+        out, how = folder / f"{stage}-{k}", ("all", "the first", "one it started")[k % 3]
+        run.prepare(out)
+        process, moment = run.start(out), moments.uniform(0.05, 0.95) * length
+        time.sleep(moment)
+        counts["killed"] += process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        left = kill(process, how, moments)
+        first = process.wait()
+        said = said_in(out).read_text()
+        again = run.start(out).wait()
+        found = tree(out) if again == 0 else {}
+        same = found == expected and not ("Traceback" in said and how != "one it started")
+        counts["same"] += same
+        counts["left"] += len(left)
+        counts["resumed"] += "resumes from step" in said_in(out).read_text().removeprefix(said)
+        if not same or left:
+            others = {name for name in {*found, *expected} if found.get(name) != expected.get(name)}
+            print(f"{out}: {how} killed after {moment:.2f} of {length:.2f} s, ended with {first} and {again};", end=" ")
+            print(f"other files: {sorted(others)}; left: {left}", flush=True)
+        else:
+            shutil.rmtree(out)
+        print(f"{stage} {k + 1} of {times}: {counts}", file=sys.stderr, flush=True)
+    print(
+        f"{stage}: {counts['killed']} killed, {counts['resumed']} resumed from a checkpoint, {counts['same']} of "
+        f"{times} the same, {counts['left']} processes left"
+    )
+    return times - counts["same"] + counts["left"]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])) and 1)

@@ -10,7 +10,7 @@ from s2igan.data.build import build_store
 from s2igan.data.sources import read_source
 from s2igan.data.store import attribute_targets, open_store
 from s2igan.data.synthetic.dataset import write_dataset
-from s2igan.evaluation.feature_networks import ProxyNetwork, extract, freeze
+from s2igan.evaluation.feature_networks import ProxyNetwork, extract, freeze, save_network
 from s2igan.speech import log_mel
 from s2igan.training import rdg as rdg_training
 from s2igan.training import sen as sen_training
@@ -23,6 +23,26 @@ OF_SEN = {"sen_gru_size": 8, "sen_steps": 6, "sen_text_steps": 6, "sen_batch": 8
 OF_RDG = {"rdg_width": 8, "rdg_discriminator_width": 4, "rdg_steps": 6, "rdg_batch": 8, "rdg_log_every": 2}
 OFTEN = {"rdg_checkpoint_every": 2, "rdg_sample_every": 4}
 TINY = {**OF_MACHINE, **OF_DATA, **OF_SEN, **OF_RDG, **OFTEN, "data_voices": "en-us", "eval_splits": 2, "device": "cpu"}
+
+
+def make_drawn(root):
+    """In folder `root`: the store of a data set drawn small, in store/, and an untrained backbone.safetensors."""
+    write_dataset("mini-flowers", root / "drawn", 0, 20, 3, 5, 1, workers=1, progress=lambda line: None)
+    build_store(
+        read_source("mini-flowers", root / "drawn"),
+        root / "store",
+        log_mel=log_mel,
+        crop_from=34,
+        captions=1,
+        voices=("en-us",),
+        words_per_minute=300,
+        seed=0,
+        validation=0.2,
+        workers=1,
+        progress=lambda line: None,
+    )
+    torch.manual_seed(0)
+    save_network(freeze(ProxyNetwork(20, {})), root / "backbone.safetensors")
 
 
 def make_world(root):
