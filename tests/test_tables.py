@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, resolve
-from s2igan.reporting import comparisons, cost, tables
+from s2igan.reporting import comparisons, cost, spread, tables
 from s2igan.reporting.collect import in_order
 
 
@@ -176,3 +176,15 @@ def test_a_system_of_your_own_joins_tables_cost_and_comparisons(table, monkeypat
         1 + len(SEN_SYSTEMS) + len(RDG_SYSTEMS),
         0,
     ]
+
+
+def test_interquartile_means_and_their_bootstrap(table):
+    assert spread.interquartile_mean(np.array([9.0, 1, 2, 3])) == 2.5  # the middle half of 1, 2, 3, 9
+    # Of three values a quarter is three quarters of the lowest: weights 1/6, 2/3, 1/6.
+    assert spread.interquartile_mean(np.array([0.0, 6, 60])) == pytest.approx(14)
+    assert spread.interquartile_mean(np.array([[5.0], [7]])) == pytest.approx([5, 7])
+    low, high = spread.bootstrap(np.array([1.0, 2, 3]))
+    assert 1 <= low < 2 < high <= 3 and spread.bootstrap(np.array([4.0, 4])) == (4, 4)
+    made = spread.spread_table(table, ["S2IGAN", "S2IGAN w/o L_d", "S2IGAN w/o SEN"], ["mAP"])
+    assert list(made.system) == ["S2IGAN", "S2IGAN w/o L_d"] and list(made.seeds) == [3, 1]
+    assert made["interquartile mean"].iloc[0] == "62.00" and made["95 % bootstrap"].iloc[1] == "one seed"
