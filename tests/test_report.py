@@ -47,7 +47,8 @@ def test_recordings_are_counted_by_kind(tmp_path):
     soundfile.write(tmp_path / "audio/elm/a_1.flac", np.sin(np.arange(44_100)), 44_100)
     found = report.examine(settings_of(tmp_path))
     assert found.faults == ()
-    assert found.found[5:] == (
+    assert found.found[-1].startswith("not used          10 captions of images with another number of recordings: ")
+    assert found.found[5:-1] == (
         "recordings        11, 1 to 2 an image",
         "  formats         WAV 10, FLAC 1",
         "  sample rates    16000 Hz 9, 44100 Hz 1, 8000 Hz 1",
@@ -76,6 +77,20 @@ def test_every_bad_image_and_recording_is_listed(tmp_path):
     ):  # fmt: skip
         assert sum(line in fault for fault in found.faults) == 1, line
     assert len(found.faults) == 7
+
+
+def test_faults_of_lists_tables_and_captions_are_listed_too(tmp_path):
+    make_folder(tmp_path)
+    (tmp_path / "captions/oak/a.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "captions/elm/a.txt").unlink()
+    (tmp_path / "images/fir/a.png").write_bytes(b"")
+    (tmp_path / "images/ash/a.png").write_bytes(b"x")
+    write(tmp_path / "attributes.csv", "class,leaf", "oak")
+    write(tmp_path / "test_classes.txt", "yew", "lime")
+    faults = report.examine(settings_of(tmp_path)).faults
+    for line in ("oak/a.txt", "elm/a.png has no caption", "fir/a.png", "ash/a.png", "attributes.csv", "'lime'"):
+        assert sum(line in fault for fault in faults) == 1, line
+    assert len(faults) == 6
 
 
 def test_only_a_full_check_decodes_everything(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from s2igan import BadInput
 from s2igan.data.download import Remote, captions_of_reed
+from s2igan.data.faults import each
 from s2igan.data.layout import Box, Image, Source, check_layout, with_captions
 from s2igan.data.names import CONTROL, class_name, plain, read_split, split_ending
 from s2igan.data.unused import UnusedFiles
@@ -43,8 +44,9 @@ def read(dataset: str, root: Path) -> Source:
     paths, labels, names, boxes = (_table(birds / table) for table in TABLES)
     classes, split = read_split(captions / "trainvalclasses.txt", captions / "testclasses.txt")
     by_id = _class_names(names, birds / "classes.txt")
-    images = []
-    for key, path in paths.items():
+
+    def image(row: tuple[int, str]) -> Image | None:
+        key, path = row
         folder, file = _parts(path, birds / "images.txt", key)
         label = _number(_row(labels, key, birds / "image_class_labels.txt"), birds / "image_class_labels.txt")
         name = _row(by_id, label, birds / "classes.txt")
@@ -54,7 +56,10 @@ def read(dataset: str, root: Path) -> Source:
             )
         if name in classes:  # else an image of a class that the zero-shot split leaves out
             box = _box(_row(boxes, key, birds / "bounding_boxes.txt"), birds / "bounding_boxes.txt", key)
-            images.append(Image(birds / "images" / path, split_ending(plain(file))[0], classes.index(name), box))
+            return Image(birds / "images" / path, split_ending(plain(file))[0], classes.index(name), box)
+        return None
+
+    images = [found for found in each(image, paths.items()) if found]
     unused = UnusedFiles(root)
     items = with_captions(root, classes, images, captions / "text_c10", unused)
     return Source(dataset, classes, split, items, unused=unused.kinds())

@@ -39,6 +39,15 @@ def each(work: Callable[[Thing], Result], things: Iterable[Thing]) -> list[Resul
     return results
 
 
+def kept(lines: Iterable[str]) -> bool:
+    """Keeps these faults while faults are `collected`; else returns False, and the caller raises."""
+    found = _found.get()
+    if found is None:
+        return False
+    found += lines
+    return True
+
+
 def any_so_far() -> bool:
     """Whether faults are collected and there are some: what follows from a thing left out is none of its own."""
     return bool(_found.get())

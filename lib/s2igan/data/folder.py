@@ -7,10 +7,12 @@ train_classes.txt and test_classes.txt (a class a line), and where there is one 
 from __future__ import annotations
 
 import difflib
+import itertools
 from pathlib import Path
 
 from s2igan import BadInput
 from s2igan.data.attribute_table import read_attributes
+from s2igan.data.faults import each
 from s2igan.data.layout import Image, Source, check_layout, with_captions
 from s2igan.data.names import entries, is_folder, read_split, split_ending
 from s2igan.data.unused import UnusedFiles
@@ -29,10 +31,10 @@ def read(dataset: str, root: Path) -> Source:
     for name, path in folders.items():
         if name not in classes:
             unused.add("folders of images of a class that no list names" if is_folder(path) else "other files", path)
-    images = [image for label, name in enumerate(classes) for image in _images(root, name, label, folders, unused)]
-    items = with_captions(root, classes, images, root / "captions", unused)
-    attributes = read_attributes(root / "attributes.csv", classes, unused)
-    return Source(dataset, classes, split, items, attributes, unused.kinds())
+    of_classes = each(lambda row: _images(root, row[1], row[0], folders, unused), enumerate(classes))
+    items = with_captions(root, classes, itertools.chain(*of_classes), root / "captions", unused)
+    tables = each(lambda path: read_attributes(path, classes, unused), [root / "attributes.csv"])
+    return Source(dataset, classes, split, items, tables[0] if tables else {}, unused.kinds())
 
 
 def _check_entries(root: Path, unused: UnusedFiles) -> None:

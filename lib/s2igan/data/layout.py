@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from s2igan import BadInput
+from s2igan.data.faults import each
 from s2igan.data.names import CONTROL, check_file, entries, is_folder, split_ending
 from s2igan.data.recordings import find_recordings
 from s2igan.data.unused import Unused, UnusedFiles
@@ -101,7 +102,9 @@ def with_captions(
         names[classes[image.label]].add(image.name)
     recordings = find_recordings(root / "audio", names, unused)
     texts = _find_texts(captions, names, unused)
-    return tuple(_item(image, classes[image.label], captions, texts, recordings, unused) for image in images)
+    return tuple(
+        each(lambda image: _item(image, classes[image.label], captions, texts, recordings, unused), images)
+    )
 
 
 def _find_texts(folder: Path, names: Mapping[str, set[str]], unused: UnusedFiles) -> dict[tuple[str, str], Path]:

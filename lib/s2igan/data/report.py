@@ -56,16 +56,17 @@ def examine(settings: Settings, root: str | Path = ".", full: bool = False) -> R
         source = find_source(settings, root)
     if source is None:
         return Report((), tuple(faults))
-    images, unreadable = _of_each(lambda item: _image(item, full), source.items)
+    images, bad_images = _of_each(lambda item: _image(item, full), source.items)
     paths = list(dict.fromkeys(path for item in source.items for path in item.recordings))
-    recordings, silent = _of_each(lambda path: _recording(path, full), paths)
+    recordings, bad_recordings = _of_each(lambda path: _recording(path, full), paths)
     found = [*_of_images(source, images, settings), *_of_speech(source, recordings, settings)]
-    return Report(tuple(found), (*faults, *unreadable, *silent))
+    found += [f"not used          {kind}" for kind in source.unused]
+    return Report(tuple(found), (*faults, *bad_images, *bad_recordings))
 
 
 def listed(faults: Iterable[str]) -> list[str]:
     """At most `LISTED` faults of images, of recordings, of caption files and of the rest, and how many are left."""
-    kinds: dict[str, list[str]] = {"image": [], "audio file": [], "caption file": [], "": []}
+    kinds: dict[str, list[str]] = {name: [] for name in ("image", "audio file", "recording", "caption file", "")}
     for fault in faults:
         kinds[next(kind for kind in kinds if fault.startswith(kind))].append(fault)
     said: list[str] = []

@@ -15,6 +15,7 @@ from s2igan import BadInput
 from s2igan.config import SYNTHETIC, Settings, store_dir
 from s2igan.data import cub, download, folder, oxford
 from s2igan.data.download import Remote
+from s2igan.data.faults import any_so_far, each
 from s2igan.data.layout import Item, Source
 from s2igan.data.names import is_folder
 from s2igan.data.synthetic.dataset import write_dataset
@@ -57,15 +58,20 @@ def read_source(dataset: str, data_dir: str | Path, mix_speech: bool = False) ->
             "set data_dir to the folder that holds it"
         )
     source = PUBLIC[dataset].read(dataset, root) if dataset in PUBLIC else folder.read(dataset, root)
+    checks = [lambda: _check_splits(source)]
+    if not any_so_far():  # of images that were left out these would say too much
+        checks += [lambda: _check_counts(source, root), *([] if mix_speech else [lambda: _check_speech(source, root)])]
+    each(lambda check: check(), checks)
+    return source
+
+
+def _check_counts(source: Source, root: Path) -> None:
+    """Raises BadInput for a class of fewer than two images."""
     counts = np.bincount([item.label for item in source.items], minlength=len(source.classes))
     for name, count in zip(source.classes, counts, strict=True):
         if count < 2:
             images = "1 image" if count == 1 else f"{count} images"
             raise BadInput(f"class {name!r} in {root} has {images}: every class needs at least two")
-    _check_splits(source)
-    if not mix_speech:
-        _check_speech(source, root)
-    return source
 
 
 def _check_splits(source: Source) -> None:
