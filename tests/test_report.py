@@ -84,13 +84,19 @@ def test_faults_of_lists_tables_and_captions_are_listed_too(tmp_path):
     (tmp_path / "captions/oak/a.txt").write_bytes(b"caf\xe9")
     (tmp_path / "captions/elm/a.txt").unlink()
     (tmp_path / "images/fir/a.png").write_bytes(b"")
+    (tmp_path / "audio/ash").mkdir(parents=True)
+    for name in ("a.wav", "b_1_0.m4a"):
+        (tmp_path / "audio/ash" / name).write_bytes(b"x")
     (tmp_path / "images/ash/a.png").write_bytes(b"x")
     write(tmp_path / "attributes.csv", "class,leaf", "oak")
     write(tmp_path / "test_classes.txt", "yew", "lime")
     faults = report.examine(settings_of(tmp_path)).faults
-    for line in ("oak/a.txt", "elm/a.png has no caption", "fir/a.png", "ash/a.png", "attributes.csv", "'lime'"):
+    for line in (
+        "oak/a.txt", "elm/a.png has no caption", "fir/a.png", "ash/a.png", "attributes.csv", "'lime'", "ash/a.wav",
+        "ash/b_1_0.m4a",
+    ):  # fmt: skip
         assert sum(line in fault for fault in faults) == 1, line
-    assert len(faults) == 6
+    assert len(faults) == 8
 
 
 def test_only_a_full_check_decodes_everything(tmp_path):

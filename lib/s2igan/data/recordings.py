@@ -44,17 +44,10 @@ def find_recordings(folder: Path, images: Mapping[str, set[str]], unused: Unused
     for path in orphans:
         unused.add("recordings of no image", path)
     root = folder.parent
-<<<<<<< HEAD
-    if faulty:
+    if faulty and not kept(f"recording {path} cannot be used: {why}" for path, why in faulty):
         said = "; ".join(f"{path.relative_to(root)} ({why})" for path, why in faulty[:3])
         more = f"; and {len(faulty) - 3} more" if len(faulty) > 3 else ""
         count = "1 recording of an image cannot" if len(faulty) == 1 else f"{len(faulty)} recordings of images cannot"
-=======
-    if wrong and not kept(f"recording {path} cannot be used: {why}" for path, why in wrong):
-        said = "; ".join(f"{path.relative_to(root)} ({why})" for path, why in wrong[:3])
-        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        count = "1 recording of an image cannot" if len(wrong) == 1 else f"{len(wrong)} recordings of images cannot"
->>>>>>> c1ff980 (CHECK=1 lists the faults of all images, recordings, captions and tables, and what is not used)
         raise BadInput(f"{count} be used in {root}: {said}{more}")
     if orphans and not found:
         raise BadInput(
