@@ -6,6 +6,7 @@
 # make distinctive      when the distinctive loss helps SEN: with and without it, on data harder in one way each
 # make verify           compares a finished study with results/reference, figure by figure (STUDY=mini DATASET=mini-birds)
 # make test | lint      the tests | ruff and the import contract
+# make test-machines    the numeric tests as on a processor with AVX2 alone, in fp32 and in bf16
 # make fuzz             gives every reader 10,000 damaged files (INPUTS=300: that many)
 # make kill-test        kills every stage, and fills its disk, at 20 random moments (TIMES=3: that many); an hour
 # make bench            times of the library against a reference implementation (QUICK=1: two minutes; SCALING=1)
@@ -19,7 +20,7 @@
 
 # Other packages, another Python or another start of it: the virtual environment has its own.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUTF8 PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS
-.PHONY: help study study-full distinctive speak verify test lint fuzz kill-test bench lab read site clean
+.PHONY: help study study-full distinctive speak verify test test-machines lint fuzz kill-test bench lab read site clean
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -48,6 +49,9 @@ verify: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	@$(PY) -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test-machines: $(VENV)/.installed
+	@$(PY) tests/machines.py
 
 fuzz: $(VENV)/.installed
 	@$(PY) tests/fuzz/run.py $(foreach name,$(GIVEN),$(name)=$($(name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import platform
 import subprocess
 import time
@@ -96,6 +97,30 @@ def device_name(device: torch.device) -> str:
     return platform.processor() or platform.machine()
 
 
+def arithmetic(device: torch.device) -> dict[str, str]:
+    """What decides how products are rounded, beside `precision`. The same for equal runs on the same machine.
+
+    On a GPU: in what format products of single precision are computed, of matrices, convolutions and recurrent
+    networks ('tf32' or 'ieee'); PyTorch's own choice is kept. On a CPU: the instructions that torch and oneDNN may use.
+    """
+    if device.type == "cuda":
+        cudnn = torch.backends.cudnn
+        asked = {"matmul": torch.backends.cuda.matmul, "conv": cudnn.conv, "rnn": cudnn.rnn}
+        return {name: fp32_products(backend.fp32_precision) for name, backend in asked.items()}
+    capabilities = torch.cpu.get_capabilities()
+    native = [name for name in ("amx_bf16", "avx512_bf16") if capabilities.get(name)]
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA")
+    return {
+        "torch": torch.backends.cpu.get_cpu_capability(), "bf16": ", ".join(native) or "none",
+        **({"oneDNN at most": limit.upper()} if limit else {}),
+    }  # fmt: skip
+
+
+def fp32_products(said: str) -> str:
+    """'none', the setting that nobody has made, is single precision as IEEE 754 has it."""
+    return "ieee" if said == "none" else said
+
+
 def provenance(settings: Settings, stage: str, system: str = "") -> dict[str, Any]:
     """Which run this is and from what: the same for equal runs of the same code on the same machine."""
     device = pick_device(settings)
@@ -114,6 +139,7 @@ def provenance(settings: Settings, stage: str, system: str = "") -> dict[str, An
         "precision": "bf16"
         if stage in ("classifier", "rdg") and use_bf16(settings, device)
         else "fp32",  # the others never autocast
+        "arithmetic": arithmetic(device),
         "threads": settings.threads,
         "processes": settings.processes if stage in ("sen", "rdg") else 1,
         "commit": commit(),
