@@ -13,6 +13,7 @@ from s2igan import BadInput
 from s2igan.config import RDG_SYSTEMS, SEN_SYSTEMS, definition, notebook_parameters, of_stage, slug
 from s2igan.training.source_code import source_digest
 from s2igan.workflow import study as studies
+from s2igan.workflow.timestamps import folder_digest
 
 try:
     study = studies.plan(config)
@@ -154,7 +155,7 @@ rule data:
         notebook="notebooks/01_data.ipynb",
         source=source("data", "notebooks/01_data.ipynb"),
         settings=read_by("data"),
-        files=lambda wildcards: studies.folder_digest(study.of[wildcards.dataset].data_dir),
+        files=lambda wildcards: folder_digest(study.of[wildcards.dataset].data_dir),
         values=parameters("data"),
         label=label("data"),
     shell:
@@ -302,7 +303,7 @@ rule tables:
         notebook="notebooks/05_tables.ipynb",
         source=source("tables", "notebooks/05_tables.ipynb"),
         settings=read_by("tables"),
-        files=lambda wildcards: studies.folder_digest(next(iter(study.of.values())).analysis_kept),
+        files=lambda wildcards: folder_digest(next(iter(study.of.values())).analysis_kept),
         values=parameters("tables"),
         label=label("tables"),
     shell:

@@ -104,16 +104,16 @@ def project(tmp_path_factory) -> Path:
     return root
 
 
-def start(root: Path, *words: str) -> subprocess.Popen:
+def start(root: Path, *words: str, given: dict[str, str] | None = None) -> subprocess.Popen:
     arguments = [sys.executable, "-m", "s2igan", "study", "SYSTEMS=S2IGAN", "CORES=2", *words]
-    environment = os.environ | {"PYTHONPATH": str(root / "lib")}
+    environment = os.environ | {"PYTHONPATH": str(root / "lib")} | (given or {})
     return subprocess.Popen(
         arguments, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
-def call(root: Path, *words: str) -> subprocess.CompletedProcess:
-    with start(root, *words) as process:
+def call(root: Path, *words: str, given: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    with start(root, *words, given=given) as process:
         out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
@@ -211,6 +211,46 @@ def test_second_run_does_nothing_in_seconds(project):
 )
 def test_a_changed_parameter_reruns_only_what_depends_on_it(project, words, expected):
     assert would_run(project, *words) == expected
+
+
+def test_a_clock_that_is_ahead_deletes_nothing(project):
+    later = time.time() + 7200
+    ahead = [project / "data/mini/mini-flowers/index.json", project / "results/mini/mini-flowers/sen-sen-seed0"]
+    for path in [ahead[0], *ahead[1].iterdir(), project / "notebooks/04_analysis.ipynb"]:
+        os.utime(path, (later, later))
+    assert would_run(project) == []
+    ran = call(project, "RDG_STEPS=62")
+    assert (ran.returncode, ran.stderr) == (0, "") and "[sen" not in ran.stdout
+    assert (project / "results/mini/mini-flowers/rdg-s2igan-seed0/metrics.json").is_file()
+    ahead[0].write_text("another store")  # by hand, or by a run that was stopped before what depends on it
+    assert would_run(project) == [ANALYSIS, RDG, SEN]
+    ahead[0].write_text("index.json\n")
+    assert would_run(project) == [ANALYSIS, RDG]  # for rdg_steps
+
+
+def test_a_users_configuration_reaches_no_run(project, tmp_path):
+    start_up = tmp_path / "ipython/profile_default/startup"
+    profile = project / "profiles/default"
+    for folder in (start_up, profile, tmp_path / ("long" * 40), tmp_path / "jupyter/kernels/python3"):
+        folder.mkdir(parents=True)
+    (start_up / "mine.py").write_text("mine = 'unknown'\n")
+    (tmp_path / "start.py").write_text("other = 'unknown'\n")
+    (profile / "config.yaml").write_text("dry-run: true\n")
+    (tmp_path / "jupyter/kernels/python3/kernel.json").write_text('{"argv": ["false"], "display_name": "x"}')
+    given = {
+        "SNAKEMAKE_PROFILE": "missing", "MPLBACKEND": "nonsense", "IPYTHONDIR": str(tmp_path / "ipython"),
+        "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"), "JUPYTER_PREFER_ENV_PATH": "0", "LC_ALL": "POSIX",
+        "PYTHONSTARTUP": str(tmp_path / "start.py"), "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii",
+        "PYTHONWARNINGS": "error", "TMPDIR": str(tmp_path / ("long" * 40)), "HOME": str(tmp_path / "none"),
+        "XDG_CACHE_HOME": "/proc/none",
+    }  # fmt: skip
+    ran = call(project, "RDG_STEPS=63", "sen_text_steps=5", given=given)
+    shutil.rmtree(project / "profiles")
+    notes = ran.stderr.splitlines()
+    assert ran.returncode == 0 and "step 1/2" in ran.stdout, ran.stderr
+    assert notes[0].startswith("note: parameter 'sen_text_steps' changes nothing here: nothing reads it for mini-flow")
+    assert notes[1:] == ["note: not used: SNAKEMAKE_PROFILE; a study has settings of its own"]
+    assert not list((tmp_path / ("long" * 40)).iterdir()) and not (tmp_path / "none").exists()
 
 
 def test_changed_code_and_a_deleted_run_are_rebuilt(project):

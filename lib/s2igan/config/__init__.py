@@ -13,6 +13,7 @@ from s2igan.config.systems import (
     REFERENCE_SYSTEMS,
     SEN_SYSTEMS,
 )
+from s2igan.config.unread import unread
 
 __all__ = [
     "CPU_PRESETS",
@@ -39,4 +40,5 @@ __all__ = [
     "shown",
     "slug",
     "store_dir",
+    "unread",
 ]

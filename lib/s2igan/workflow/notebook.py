@@ -20,6 +20,7 @@ from s2igan.reporting.text import one_line
 from s2igan.workflow.environment import kernel_environment, replace_environment
 from s2igan.workflow.gpu_slots import gpus_of_its_own
 from s2igan.workflow.interrupts import stop_after, stoppable
+from s2igan.workflow.timestamps import end_future_times
 
 # A kernel keeps no history, whose data base network disks may refuse to lock, and does not import what lies beside it.
 KERNEL = ["--log-level=CRITICAL", "--HistoryManager.enabled=False", "--InteractiveShellApp.ignore_cwd=True"]
@@ -66,7 +67,9 @@ def run_notebook(
             replace_environment(kernel_environment(settings.threads))
             return execute(notebook, out, parameters, label or out.parent.name)
 
-    return stoppable(work)
+    status = stoppable(work)
+    end_future_times(settings.study)  # Snakemake compares them now
+    return status
 
 
 def check_notebook(path: Path) -> None:

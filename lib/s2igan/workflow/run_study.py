@@ -25,6 +25,7 @@ from s2igan.workflow.gpu_slots import check_gpu
 from s2igan.workflow.interrupts import stoppable
 from s2igan.workflow.lock import alone
 from s2igan.workflow.machine import cores_for, usable_cores, usable_memory
+from s2igan.workflow.timestamps import end_future_times
 from s2igan.workflow.words import is_on, read_words, whole_number, with_file
 
 
@@ -33,6 +34,7 @@ class Call:
     """What one call of `python -m s2igan study` asks for."""
 
     given: dict[str, Any]  # what study.plan reads
+    named: frozenset[str]  # the names in it that the user gave, not a default or DRY=1
     cores: int | None  # runs side by side; None: as many as fit this machine
     listing: bool  # only list what would run
     dry: bool
@@ -48,10 +50,12 @@ def read_call(words: Iterable[str], full: bool) -> Call:
     check = bool(full_check and given.pop("check")) or is_on("check", given.pop("check", 0))
     listing, dry = (is_on(name, given.pop(name, 0)) for name in ("list", "dry"))
     defaults = study.DEFAULTS_FULL if full else study.DEFAULTS
-    given = {**defaults, **(study.DRY if dry else {}), **with_file(given)}
+    given = with_file(given)
+    named = frozenset(given)
+    given = {**defaults, **(study.DRY if dry else {}), **given}
     if dry:  # in a folder of its own, beside the real study
         given["study"] = f"{given.get('study') or given.get('preset') or 'mini'}-dry"
-    return Call(given, cores, listing, dry, check, full_check)
+    return Call(given, named, cores, listing, dry, check, full_check)
 
 
 def run_study(words: Iterable[str], full: bool) -> int:
@@ -59,6 +63,8 @@ def run_study(words: Iterable[str], full: bool) -> int:
     call = read_call(words, full)
     chosen = study.plan(call.given)
     study.check_folders(chosen)
+    for line in study.not_read(chosen, call.named):
+        note(line)
     if not (call.listing or call.check):
         call, chosen = with_device(call, chosen)
     root = project_root()
@@ -78,6 +84,7 @@ def run_study(words: Iterable[str], full: bool) -> int:
             # Snakemake does not know the settings of runs that were made by hand.
             for run in study.runs_with_other_settings(chosen, root):
                 (run / "metrics.json").unlink()
+            end_future_times(chosen.name)
         events = Events()
         arguments = snakemake_arguments(call, chosen, folder / "study.yaml")
         status = stoppable(lambda: snakemake(arguments, events))

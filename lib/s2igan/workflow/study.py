@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +135,16 @@ def check_folders(study: Study) -> None:
             )
 
 
+def not_read(study: Study, names: Collection[str]) -> list[str]:
+    """A line for each of the `names` that a user gave which none of the study's stages reads."""
+    sets = [config.unread(values, study.sen, study.rdg, study.tables, names) for values in study.of.values()]
+    chosen = ", ".join([*study.sen, *study.rdg])
+    return [
+        f"parameter {name!r} changes nothing here: nothing reads it for {', '.join(study.of)} with {chosen}"
+        for name in sorted(set.intersection(*sets) - {"datasets", "seeds", "systems", "tables"})
+    ]
+
+
 def _is_folder(path: str) -> bool:
     try:
         return Path(path).expanduser().is_dir()
@@ -154,14 +162,3 @@ def runs_with_other_settings(study: Study, root: Path) -> list[Path]:
             if any(kept.get(name) != value for name, value in config.of_stage(values, stage).items()):
                 found.append(folder)
     return found
-
-
-def folder_digest(folder: str) -> str:
-    """Changes when a file below `folder` is added, removed or written; '' for no folder."""
-    digest = hashlib.sha256()
-    for where, folders, names in os.walk(folder) if folder else ():
-        folders.sort()
-        for name in sorted(names):
-            state = os.stat(os.path.join(where, name))
-            digest.update(f"{os.path.relpath(where, folder)}/{name} {state.st_size} {state.st_mtime_ns}\n".encode())
-    return digest.hexdigest() if folder else ""
