@@ -145,7 +145,7 @@ R = {"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}}
         (notebook(), "folder.ipynb", "must be the name of an .ipynb file"),
         (notebook(), "out/b.txt", "must be the name of an .ipynb file"),
         (notebook(), "a.ipynb", "that is the notebook itself"),
-        (notebook(), "a.ipynb/b.ipynb", "cannot write a.ipynb: File exists"),
+        (notebook(), "a.ipynb/b.ipynb", "cannot write a.ipynb"),
         (notebook(), f"out/{'x' * 300}.ipynb", "is too long a name"),
     ],
 )
