@@ -130,7 +130,7 @@ def test_weights_refuses_what_is_not_there_and_keeps_what_was(project, capsys):
     assert "only networks of the synthetic sets" in failed(capsys, "weights", "results/toy/cub")
     weights = run / "embeddings.safetensors"
     weights.rename(project / "aside")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(BadInput, match=r"embeddings.safetensors does not exist"):
         cards.export(project / "results/toy/mini-flowers", project / "results/reference/weights")
     (project / "aside").rename(weights)
     assert {path: path.read_bytes() for path in (project / "results/reference").rglob("*.safetensors")} == before
