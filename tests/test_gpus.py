@@ -15,6 +15,7 @@ from s2igan import BadInput
 from s2igan.config import CPU_PRESETS, PRESETS, resolve
 from s2igan.training import devices, gpus
 from s2igan.training.devices import best_device, gpu_fault, pick_device, within_memory
+from s2igan.workflow import run_study
 from s2igan.workflow.commands import main
 from s2igan.workflow.gpu_slots import gpus_of_its_own
 
@@ -140,6 +141,21 @@ def test_a_study_says_so_before_it_starts(tmp_path, monkeypatch, capsys):
         said = capsys.readouterr().err
         assert said.startswith("error: ") and said.count("\n") == 1 and "CUDA_VISIBLE_DEVICES is ''" in said
         assert not (tmp_path / "results").exists()
+
+
+def test_a_dry_run_without_a_gpu_is_on_the_cpu(monkeypatch, capsys):
+    def refuse(settings):
+        raise BadInput("no GPU")
+
+    monkeypatch.setattr(run_study, "check_gpu", refuse)
+    call = run_study.read_call(["PRESET=paper", "DATASET=mini-birds", "DRY=1"], full=False)
+    _, chosen = run_study.with_device(call, run_study.study.plan(call.given))
+    assert {values.device for values in chosen.of.values()} == {"cpu"}
+    assert capsys.readouterr().err == "note: the dry run is on the CPU: no GPU\n"
+    for words in (["PRESET=paper"], ["DRY=1", "DEVICE=cuda"]):
+        call = run_study.read_call(words, full=False)
+        with pytest.raises(BadInput, match="no GPU"):
+            run_study.with_device(call, run_study.study.plan(call.given))
 
 
 def test_a_full_gpu_names_the_parameter():

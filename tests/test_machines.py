@@ -5,7 +5,7 @@ import pytest
 
 # One process of pytest a processor, since its start takes seconds.
 SOME = ("test_training_steps.py", "test_training.py", "test_solutions.py", "test_losses_metrics.py")
-CHOSEN = "step or (rdg_equals and bf16) or test_sen or matching or kl"
+CHOSEN = "(rdg_equals and bf16) or test_sen or matching or normalised or every_loss or discriminators"
 
 
 @pytest.mark.parametrize("machine", ["AVX2 alone", "single precision"])

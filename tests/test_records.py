@@ -2,6 +2,7 @@
 
 import re
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from s2igan.files import project_root, replacing, write_atomic
 from s2igan.training.checkpoints import fingerprint, load_checkpoint, save_checkpoint
 from s2igan.training.devices import pick_device, seed_everything, use_bf16
 from s2igan.training.logs import Log, read_log
-from s2igan.training.records import read_metrics, write_metrics
+from s2igan.training.records import arithmetic, read_metrics, write_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -104,3 +105,19 @@ def test_notebook_parameters_are_all_known_settings():
     values = config.resolve({})
     for stage in ("data", "sen", "rdg", "analysis"):
         assert config.resolve(config.notebook_parameters(values, stage)) == values
+
+
+def test_the_arithmetic_is_recorded(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False, "avx512_bf16": True, "avx2": True})
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    assert arithmetic(cpu) == {"torch": "AVX2", "bf16": "avx512_bf16"}
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
+    assert arithmetic(cpu)["oneDNN at most"] == "AVX2"
+    monkeypatch.setattr(torch.backends.cuda, "matmul", types.SimpleNamespace(fp32_precision="none"))
+    for setting in ("ieee", "tf32"):
+        monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", setting)
+        assert arithmetic(gpu)["conv"] == setting and arithmetic(gpu)["matmul"] == "ieee"
+    assert list(arithmetic(gpu)) == ["matmul", "conv", "rnn"]
