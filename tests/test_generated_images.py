@@ -7,11 +7,10 @@ import pytest
 import torch
 from small_training import settings_for, train_rdg
 
-from s2igan.evaluation.diversity import diversity_rows
 from s2igan.evaluation.evaluator import FeatureNetworks
 from s2igan.evaluation.feature_networks import extract
 from s2igan.evaluation.generate import generate
-from s2igan.evaluation.images import evaluate_rdg, nearest_pairs
+from s2igan.evaluation.images import diversity_rows, evaluate_rdg, nearest_pairs
 from s2igan.evaluation.references import evaluate_real
 from s2igan.reporting.cost import EVALUATION_FORWARDS
 

@@ -22,9 +22,8 @@ from s2igan.demo.packed_weights import NETWORKS
 from s2igan.demo.pipeline import Pipeline, SpeechInput
 from s2igan.evaluation.attributes import attribute_accuracy
 from s2igan.evaluation.evaluator import FeatureNetworks
-from s2igan.evaluation.feature_networks import extract, fold_norms, load_network
+from s2igan.evaluation.feature_networks import extract, fold_norms, load_network, real_features
 from s2igan.evaluation.images import evaluate_rdg
-from s2igan.evaluation.inputs import real_features
 from s2igan.evaluation.retrieval import evaluate_sen
 from s2igan.training.embeddings import embed_captions
 from s2igan.training.rdg_networks import make_generator

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from s2igan import BadInput
 from s2igan.config import Settings, run_dir, store_dir
 from s2igan.data.store import Store, open_store
-from s2igan.evaluation.feature_networks import extract, load_network
-from s2igan.evaluation.inputs import real_features
+from s2igan.evaluation.feature_networks import extract, load_network, real_features
 from s2igan.training.devices import pick_device
 
 

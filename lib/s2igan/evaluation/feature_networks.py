@@ -250,3 +250,16 @@ def extract(network: nn.Module, images: np.ndarray | Tensor, size: int, batch: i
         part = centre_crop(part, size) if isinstance(part, np.ndarray) else part
         rows.append(network(part.to(device)).cpu())
     return torch.cat(rows)
+
+
+def real_features(folder: Path, store: Store, *names: str) -> dict[str, Tensor]:
+    """Features of all images of the store by the feature networks `names` of a data run, {name: [N, D]}.
+
+    Raises: BadInput when the file is missing, damaged or of another store.
+    """
+    path = folder / "features.safetensors"
+    features, _ = read_weights(path, *names, made_by="run 01_data first")
+    for name in names:
+        if features[name].ndim != 2 or len(features[name]) != len(store.images):
+            raise BadInput(f"{path} has {name!r} of another store: delete it and run 01_data")
+    return features

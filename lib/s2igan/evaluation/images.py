@@ -16,14 +16,16 @@ from s2igan.config import Settings
 from s2igan.data.batches import centre_crop
 from s2igan.data.store import Store
 from s2igan.evaluation.attributes import attribute_rows, attributes_seen
-from s2igan.evaluation.diversity import diversity_rows
+from s2igan.evaluation.diversity import chosen_captions
 from s2igan.evaluation.evaluator import FeatureNetworks, probabilities, unseen_classes
 from s2igan.evaluation.feature_networks import extract
 from s2igan.evaluation.generate import draw_noises, generate, to_uint8
 from s2igan.evaluation.scores import image_scores, inception_rows, memory_row, neighbour_scores, recall_rows
 from s2igan.files import replacing
-from s2igan.metrics import mean_average_precision
+from s2igan.metrics import mean_average_precision, mean_distance
 from s2igan.rdg import Generator
+
+NOISES = 5  # images of one caption that are compared
 
 
 def validation_callback(
@@ -145,3 +147,33 @@ def nearest_pairs(
     made = np.concatenate(list(generate(generator, speech_embeddings[caption_ids[chosen]], noises=noises)))
     training = store.images[store.image_ids_of("train")[[pair[1] for pair in pairs]]]
     return made, to_uint8(centre_crop(training, settings.data_image_size)), [pair[2] for pair in pairs]
+
+
+def diversity_rows(
+    generator: Generator, store: Store, speech_embeddings: Tensor, networks: FeatureNetworks, settings: Settings
+) -> list[dict[str, Any]]:
+    """How much images of one caption differ.
+
+    Returns: rows {metric, value, n}:
+        `diversity`: the mean distance, in the features of FID, of two images of one caption with different noise.
+        `change by z`, `change by eps`: by how much a pixel (0 to 255) moves, in the mean, with another z or eps.
+    """
+    caption_ids = chosen_captions(store)
+    said, count = speech_embeddings[caption_ids], len(caption_ids)
+
+    def images(embeddings: Tensor, z: Tensor, eps: Tensor) -> np.ndarray:
+        made = generate(generator, embeddings, batch=settings.eval_batch, noises=(z, eps))
+        return np.concatenate(list(made))  # (n, s, s, 3)
+
+    z, eps = draw_noises(generator, NOISES * count, settings.seed)
+    made = images(said.repeat(NOISES, 1), z, eps)  # the first noise of each caption, then the second, ...
+    first, other = slice(count), slice(count, 2 * count)
+    base = made[first].astype(float)
+    changed = {"z": images(said, z[other], eps[first]), "eps": images(said, z[first], eps[other])}
+    device = next(networks.fid.parameters()).device
+    features = extract(networks.fid, centre_crop(made, settings.data_image_size).to(device), settings.data_image_size)
+    value = mean_distance(features, np.tile(np.arange(count), NOISES))
+    rows = [{"metric": "diversity", "value": value, "n": len(made)}]
+    for name, pixels in changed.items():
+        rows.append({"metric": f"change by {name}", "value": float(np.abs(pixels - base).mean()), "n": count})
+    return rows

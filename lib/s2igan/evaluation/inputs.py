@@ -6,10 +6,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from s2igan import BadInput
 from s2igan.config import Settings, run_dir, store_dir
 from s2igan.data.store import Store, open_store
-from s2igan.evaluation.feature_networks import load_network
+from s2igan.evaluation.feature_networks import load_network, real_features
 from s2igan.files import file_sha256
 from s2igan.sen import SEN
 from s2igan.training.checkpoints import fingerprint
@@ -26,19 +25,6 @@ def load_sen(settings: Settings, store: Store, backbone: nn.Module, path: str | 
     net = fresh_sen(settings, store, backbone)
     net.load_state_without_backbone(state, str(path))
     return net.eval()
-
-
-def real_features(folder: Path, store: Store, *names: str) -> dict[str, Tensor]:
-    """Features of all images of the store by the feature networks `names` of a data run, {name: [N, D]}.
-
-    Raises: BadInput when the file is missing, damaged or of another store.
-    """
-    path = folder / "features.safetensors"
-    features, _ = read_weights(path, *names, made_by="run 01_data first")
-    for name in names:
-        if features[name].ndim != 2 or len(features[name]) != len(store.images):
-            raise BadInput(f"{path} has {name!r} of another store: delete it and run 01_data")
-    return features
 
 
 def sen_inputs(settings: Settings, root: str | Path) -> tuple[Store, nn.Module, Tensor, str]:
