@@ -105,7 +105,8 @@ def project(tmp_path_factory) -> Path:
 
 
 def start(root: Path, *words: str, given: dict[str, str] | None = None) -> subprocess.Popen:
-    arguments = [sys.executable, "-m", "s2igan", "study", "SYSTEMS=S2IGAN", "CORES=2", *words]
+    default = [] if any(word.upper().startswith("SYSTEM") for word in words) else ["SYSTEMS=S2IGAN"]
+    arguments = [sys.executable, "-m", "s2igan", "study", *default, "CORES=2", *words]
     environment = os.environ | {"PYTHONPATH": str(root / "lib")} | (given or {})
     return subprocess.Popen(
         arguments, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
