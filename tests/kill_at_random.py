@@ -36,6 +36,7 @@ VALUES = {
     "eval_splits": 2, "device": "cpu", "threads": 1,
 }  # fmt: skip
 # Times differ between equal runs; the rest are Snakemake's own notes, and a lock that is never held by a file.
+SECONDS = "seconds_of_last_call"  # a column
 NOT_COMPARED = ("timing.json", "benchmark.tsv", ".lock", "said")
 
 
@@ -212,12 +213,12 @@ def digest(path: Path) -> str:
         return of_value(torch.load(path, weights_only=True))
     if path.suffix == ".ipynb":
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        return of_value(
-            [
-                [cell["source"], *(output["data"] for output in cell.get("outputs", []) if "data" in output)]
-                for cell in cells
-            ]
-        )
+        shown = [output["data"] for cell in cells for output in cell.get("outputs", []) if "data" in output]
+        return of_value([cell["source"] for cell in cells] + [data for data in shown if SECONDS not in str(data)])
+    if path.name == "runs.csv":
+        import pandas
+
+        return of_value(pandas.read_csv(path).drop(columns=SECONDS).to_csv())
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
