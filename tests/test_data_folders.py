@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from small_sets import make_cub, make_folder, write
 
 from s2igan import BadInput
-from s2igan.data.layout import MOST_CHARACTERS, read_captions
+from s2igan.data.layout import read_captions
 from s2igan.data.names import class_name
 from s2igan.data.sources import read_source
+from s2igan.data.text_to_speech import MOST_CHARACTERS
 
 
 def record(root, *names):

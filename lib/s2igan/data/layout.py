@@ -10,11 +10,11 @@ from s2igan import BadInput
 from s2igan.data.faults import each
 from s2igan.data.names import CONTROL, check_file, entries, is_folder, split_ending
 from s2igan.data.recordings import find_recordings
+from s2igan.data.text_to_speech import MOST_CHARACTERS
 from s2igan.data.unused import Unused, UnusedFiles
 from s2igan.files import read_text
 
 MOST_CAPTIONS = 2**20  # bytes of a file of captions
-MOST_CHARACTERS = 5000  # of a caption: some minutes of speech
 Box = tuple[float, float, float, float]  # left, top, width, height in pixels
 
 
