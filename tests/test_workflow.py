@@ -252,6 +252,7 @@ def test_a_users_configuration_reaches_no_run(project, tmp_path):
     assert notes[0].startswith("note: parameter 'sen_text_steps' changes nothing here: nothing reads it for mini-flow")
     assert notes[1:] == ["note: not used: SNAKEMAKE_PROFILE; a study has settings of its own"]
     assert not list((tmp_path / ("long" * 40)).iterdir()) and not (tmp_path / "none").exists()
+    assert call(project).returncode == 0  # the default's run again, for the tests below
 
 
 def test_changed_code_and_a_deleted_run_are_rebuilt(project):
