@@ -7,6 +7,7 @@ from mutations import WORDS, damaged_text
 
 from s2igan.data.sources import read_source
 
+NAMES = [word for word in WORDS if word not in ("", "..", "/", "\0") and len(word) < 200]
 CLASSES = ("oak", "elm", "yew é")
 
 
@@ -32,7 +33,7 @@ def attempt(original, random, folder):
     if change < 4:
         (root / name).write_bytes(damaged_text(files[name], random))
     elif change == 4:  # another file
-        beside = random.choice([word for word in WORDS if "\0" not in word and "/" not in word and len(word) < 200])
+        beside = random.choice(NAMES)
         end = random.choice([".wav", ".m4a", "_0.wav", "_00.FLAC", ".txt", ".PNG", "", ".webp"])
         part = random.choice(["images/oak", "audio/elm", "audio/oak", "captions/oak", "images", "."])
         (root / part).mkdir(parents=True, exist_ok=True)
