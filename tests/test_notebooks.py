@@ -290,7 +290,7 @@ def test_a_fault_in_the_data_is_one_line(tmp_path):
     broken.write_bytes(b"")
     ended = study(folder, "DATASET=folder", f"DATA_DIR={mine}")
     assert ended.returncode != 0
-    (line,) = [line for line in ended.stderr.splitlines() if line.strip()]
+    (line,) = [line for line in ended.stderr.splitlines() if not line.startswith("note: ")]
     assert line.startswith("error: ") and str(broken) in line and "zero bytes" in line
     assert not (folder / "data/mini/folder").exists()
 
