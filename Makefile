@@ -8,7 +8,7 @@
 # make test | lint      the tests | ruff and the import contract
 # make test-machines    the numeric tests as on a processor with AVX2 alone, in fp32 and in bf16
 # make fuzz             gives every reader 10,000 damaged files (INPUTS=300: that many)
-# make kill-test        kills every stage, and fills its disk, at 20 random moments (TIMES=3: that many); an hour
+# make kill-test        kills every stage, and fills its disk, at 20 random moments (TIMES=3: that many)
 # make bench            times of the library against a reference implementation (QUICK=1: two minutes; SCALING=1)
 # make lab              JupyterLab on notebooks/
 # make speak TEXT="a flower with five blue petals" [OUT=flower.png]

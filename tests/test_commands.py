@@ -113,22 +113,29 @@ def test_speak_names_its_file_and_never_one_that_exists(tmp_path, monkeypatch):
     assert len(commands.default_out("word " * 1000, "").name) < 70
 
 
+def project_with_python(folder: Path, script: str) -> None:
+    """The Makefile in `folder`, where Python is a shell script."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    python = folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n{script}")
+    python.chmod(0o755)
+    (folder / ".venv/.installed").touch()
+
+
+def made(folder: Path, target: str, **values: str) -> list[str]:
+    """The lines that `make target NAME=value ...` prints."""
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith("MAKE") and name != "MFLAGS"}
+    asked = ["make", target, *(f"{name}={value}" for name, value in values.items())]
+    return subprocess.run(asked, cwd=folder, capture_output=True, text=True, env=environment).stdout.splitlines()
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_passes_values_as_they_are(tmp_path):
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
-    python = tmp_path / ".venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\necho "$@"\nprintenv SYSTEMS\nprintenv DATA_DIR\n')
-    python.chmod(0o755)
-    (tmp_path / ".venv/.installed").touch()
+    project_with_python(tmp_path, 'echo "$@"\nprintenv SYSTEMS\nprintenv DATA_DIR\n')
     values = {"SYSTEMS": "S2IGAN,S2IGAN w/o L_d", "DATA_DIR": 'it\'s "mine"; (a) $5 $$x $(HOME) $(shell echo no)'}
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"
-    }
-    asked = ["make", "study", *(f"{name}={value}" for name, value in values.items())]
-    ran = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, env=environment)
-    first, *rest = ran.stdout.splitlines()
+    first, *rest = made(tmp_path, "study", **values)
     assert (first.split()[:3], sorted(first.split()[3:])) == (["-m", "s2igan", "study"], ["DATA_DIR", "SYSTEMS"])
     assert rest == list(values.values())
 
@@ -161,15 +168,7 @@ def test_make_clean_keeps_what_nobody_can_rebuild(tmp_path):
 def test_make_speak_passes_any_text_in_any_folder(text, tmp_path):
     tmp_path = tmp_path / "it's \"mine\" $(touch made) `touch made` $HOME"
     tmp_path.mkdir()
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
-    python = tmp_path / ".venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done\n')
-    python.chmod(0o755)
-    (tmp_path / ".venv/.installed").touch()
-    environment = {name: os.environ[name] for name in os.environ if not name.startswith("MAKE") and name != "MFLAGS"}
-    asked = ["make", "speak", f"TEXT={text}", f"OUT={text}.png"]
-    ran = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, env=environment)
-    assert ran.stdout.splitlines() == ["-m", "s2igan", "speak", "--out", f"{text}.png", "--", text]
+    project_with_python(tmp_path, 'for word; do printf "%s\\n" "$word"; done\n')
+    words = made(tmp_path, "speak", TEXT=text, OUT=f"{text}.png")
+    assert words == ["-m", "s2igan", "speak", "--out", f"{text}.png", "--", text]
     assert not (tmp_path / "made").exists()

@@ -140,7 +140,7 @@ def test_faults_of_a_folder(tmp_path, harm, line):
             "bounding_boxes.txt has '0 0 9' for image 40",
         ),
         (lambda root: write(root / "CUB_200_2011/images.txt", "3"), "images.txt, line 1 is '3'"),
-        (lambda root: (root / "CUB_200_2011/images/007.Auk/Auk_1.jpg").unlink(), "Auk_1.jpg is missing"),
+        (lambda root: (root / "CUB_200_2011/images/007.Auk/Auk_1.jpg").unlink(), "Auk_1.jpg does not exist"),
         (lambda root: write(root / "cvpr2016_cub/testclasses.txt", "002.Ani", "004.Owl"), "'004.Owl' .* has 0 images"),
     ],
 )

@@ -131,7 +131,7 @@ def test_other_formats_and_files_are_named(tmp_path):
         (tmp_path / "a.png").write_bytes(content)
         with pytest.raises(BadInput, match=line):
             read_image(tmp_path / "a.png", 8)
-    for place, line in ((tmp_path, "is missing"), (tmp_path / "none.png", "is missing")):
+    for place, line in ((tmp_path, "is no file"), (tmp_path / "none.png", "does not exist")):
         with pytest.raises(BadInput, match=line):
             read_image(place, 8)
 

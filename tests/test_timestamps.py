@@ -65,6 +65,8 @@ def test_times_from_the_future_end(tmp_path):
         ({"weights": "reference", "systems": "S2IGAN", "rdg_lr": 0.1}, ["rdg_lr"]),
         ({"cost_gpu_hour": 1, "analysis_kept": "x"}, ["analysis_kept", "cost_gpu_hour"]),
         ({"tables": 1, "analysis_kept": "x"}, []),
+        ({"datasets": "cub", "data_dir": "x", "data_unseen_distance": 2}, ["data_unseen_distance"]),
+        ({"preset": "paper", "data_backbone_targets": "none"}, ["data_backbone_targets"]),
         ({"threads": 2, "device": "cpu", "study": "mine", "precision": "fp32", "seeds": "3"}, []),
     ],
 )

@@ -29,7 +29,10 @@ def _float_tensor(array: np.ndarray | Tensor, metric: str) -> Tensor:
 
 
 def check_finite(rows: Tensor, metric: str, what: str) -> Tensor:
-    """`rows`, [N, ...], `what` is said of each of N images. Raises BadInput, naming the first that is not finite."""
+    """`rows`, [N, ...], of N images. Raises BadInput that names the first image whose row is not finite.
+
+    Args: metric, what: of which metric, and what the rows are, such as 'features', for the message.
+    """
     # A sum is finite only of finite rows, and is far quicker than a look at each value.
     if not torch.isfinite(rows.sum()):
         infinite = ~torch.isfinite(rows).flatten(1).all(1)

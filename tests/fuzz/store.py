@@ -40,7 +40,7 @@ def attempt(folder_of, random, folder):
     path.write_bytes(damaged_text(path.read_text(), random) if text else damaged(path.read_bytes(), random))
     store = open_store(folder)
     assert len(store.images[-1]) == store.images.shape[1]
-    assert all(np.isfinite(store.mel(k)).all() for k in range(len(store.caption_text)))
+    assert all(store.mel(k).shape[1] == store.mels.shape[1] for k in range(len(store.caption_text)))
     attribute_targets(store)
     for split in ("train", "val", "test"):
         store.caption_ids_of(split), store.image_ids_of(split)

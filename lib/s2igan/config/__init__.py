@@ -3,7 +3,7 @@
 from s2igan.config.datasets import DATASETS, DOWNLOADABLE, SYNTHETIC
 from s2igan.config.engines import ENGINE_VOICES
 from s2igan.config.paths import run_dir, slug, store_dir
-from s2igan.config.resolve import from_notebook, from_yaml, resolve, shown
+from s2igan.config.resolve import from_notebook, from_yaml, quoted, resolve
 from s2igan.config.settings import CPU_PRESETS, PRESETS, Settings
 from s2igan.config.stages import definition, identity, notebook_parameters, of_stage, read_up_to
 from s2igan.config.systems import (
@@ -34,10 +34,10 @@ __all__ = [
     "identity",
     "notebook_parameters",
     "of_stage",
+    "quoted",
     "read_up_to",
     "resolve",
     "run_dir",
-    "shown",
     "slug",
     "store_dir",
     "unread",

@@ -46,11 +46,11 @@ def resolve(parameters: dict[str, Any]) -> Settings:
 def _check_names(parameters: dict[str, Any]) -> None:
     for name in parameters:
         if not isinstance(name, str):
-            raise BadInput(f"parameter name {shown(name)} is no text: write it as in {WHERE}")
+            raise BadInput(f"parameter name {quoted(name)} is no text: write it as in {WHERE}")
         if name not in Settings.model_fields:
             near = difflib.get_close_matches(name, Settings.model_fields, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"{WHERE} lists all parameters"
-            raise BadInput(f"unknown parameter {shown(name)}: {hint}")
+            raise BadInput(f"unknown parameter {quoted(name)}: {hint}")
 
 
 def _check_kind(name: str, value: Any) -> None:
@@ -60,13 +60,13 @@ def _check_kind(name: str, value: Any) -> None:
             kind = type(part).__name__
             raise BadInput(f"parameter {name!r} has a value of type {kind}: give a number, a text or a list of them")
         if isinstance(part, str) and any(ord(sign) < 32 or ord(sign) == 127 for sign in part):
-            raise BadInput(f"parameter {name!r} is {shown(part)}: it has a line break or another control character")
+            raise BadInput(f"parameter {name!r} is {quoted(part)}: it has a line break or another control character")
         if isinstance(part, bool) and "bool" not in (annotation := str(Settings.model_fields[name].annotation)):
             wanted = "a text" if "str" in annotation else "a number"
             raise BadInput(f"parameter {name!r} is {'true' if part else 'false'}: it must be {wanted}")
 
 
-def shown(value: Any) -> str:
+def quoted(value: Any) -> str:
     """`value` as it stands in a message: in one line, of 60 characters at most."""
     try:
         text = repr(value[:60] if isinstance(value, str | bytes) else value)
@@ -77,7 +77,7 @@ def shown(value: Any) -> str:
 
 def _one_of(known: Iterable[str], name: str, value: Any) -> str:
     if not isinstance(value, str) or value not in known:
-        raise BadInput(f"{name} {shown(value)} does not exist: choose one of {', '.join(known)}")
+        raise BadInput(f"{name} {quoted(value)} does not exist: choose one of {', '.join(known)}")
     return value
 
 
@@ -116,7 +116,7 @@ def _validated(values: dict[str, Any]) -> Settings:
     except ValidationError as error:
         fault = error.errors()[0]
         said = fault["msg"][0].lower() + fault["msg"][1:]
-        raise BadInput(f"parameter {fault['loc'][0]!r} is {shown(fault['input'])}: {said}") from None
+        raise BadInput(f"parameter {fault['loc'][0]!r} is {quoted(fault['input'])}: {said}") from None
 
 
 def _check_sizes(settings: Settings) -> None:

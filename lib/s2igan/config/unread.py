@@ -12,7 +12,8 @@ from s2igan.config.systems import RDG_SYSTEMS, SEN_SYSTEMS
 # They say how a study runs, and are read by whatever does.
 HOW = ("preset", "study", "weights", "dataset", "seed", "system", "threads", "processes", "device", "precision")
 _OF_SYNTHETIC = ("data_classes", "data_images_per_class", "data_unseen_images", "data_naming", "data_most_values")
-_OF_PROXY = ("data_backbone_steps", "data_backbone_batch")
+_OF_SYNTHETIC += ("data_unseen_distance",)
+_OF_PROXY = ("data_backbone_steps", "data_backbone_batch", "data_backbone_targets")
 _OF_INCEPTION = ("data_backbone_weights", "data_fid_weights")
 
 

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from s2igan import BadInput
 from s2igan.data.kinds import misnamed
+from s2igan.data.names import check_file
 
 # Format tags that libsndfile decodes: PCM, MS ADPCM, float, A-law, mu-law, IMA ADPCM, GSM 6.10, extensible.
 WAV_CODECS = {1, 2, 3, 6, 7, 0x11, 0x31, 0xFFFE}
@@ -31,11 +32,9 @@ class AudioHeader:
 def read_header(path: str | Path) -> AudioHeader:
     """The header of a recording. Raises BadInput where it is missing, empty, neither WAV, FLAC nor Ogg, damaged, or
     cut: shorter than its header says, or without its end."""
-    if not Path(path).is_file():
-        raise BadInput(f"audio file {path} does not exist")
-    size = Path(path).stat().st_size
-    if size == 0:
-        raise BadInput(f"audio file {path} is empty: it has zero bytes")
+    path = Path(path)
+    check_file(path, "audio file")
+    size = path.stat().st_size
     try:
         with open(path, "rb") as file:
             start = file.read(12)
@@ -52,7 +51,7 @@ def read_header(path: str | Path) -> AudioHeader:
         raise BadInput(f"audio file {path} is cut: it ends within its header") from None
     except OSError as error:
         raise BadInput(f"audio file {path} cannot be read: {error.strerror or error}") from None
-    remedy = f"convert it with: ffmpeg -i {Path(path).name} {Path(path).stem}-converted.wav"
+    remedy = f"convert it with: ffmpeg -i {path.name} {path.stem}-converted.wav"
     raise BadInput(f"audio file {path} cannot be read: {misnamed(path, ('WAV', 'FLAC', 'Ogg'), remedy)}")
 
 

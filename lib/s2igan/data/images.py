@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 from s2igan import BadInput
 from s2igan.data.kinds import misnamed
 from s2igan.data.layout import Box
+from s2igan.data.names import check_file
 
 # Pillow opens forty formats, some of them in part only; these are whole, and what people have.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -43,10 +44,7 @@ def open_image(path: Path) -> Image.Image:
 
     Raises BadInput for a file that is missing, empty, no image of `FORMATS`, or larger than `MOST_PIXELS`.
     """
-    if not Path(path).is_file():
-        raise BadInput(f"image {path} is missing")
-    if Path(path).stat().st_size == 0:
-        raise BadInput(f"image {path} is empty: it has zero bytes")
+    check_file(path, "image")
     try:
         image = Image.open(path, formats=FORMATS)
     except Image.UnidentifiedImageError:

@@ -123,7 +123,7 @@ def check_file(path: Path, what: str) -> None:
     if not is_file(path):
         if is_folder(path) or path.exists():
             raise BadInput(f"{what} {path} is no file")
-        raise BadInput(f"{what} {path} is missing" + (": it is a broken link" if path.is_symlink() else ""))
+        raise BadInput(f"{what} {path} does not exist" + (": it is a broken link" if path.is_symlink() else ""))
     if path.stat().st_size == 0:
         raise BadInput(f"{what} {path} is empty: it has zero bytes")
 

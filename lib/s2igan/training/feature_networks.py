@@ -87,10 +87,10 @@ def train_proxy(
     Raises: RuntimeError when a loss is not finite.
     """
     _, targets = attribute_targets(store)
-    # Where attributes are known the classes count little: a net that learns classes by heart reads attributes off them,
-    # and fails on an unseen class.
     if learns != "attributes":
         targets = {}
+    # Where attributes are known the classes count little: a net that learns classes by heart reads attributes off them,
+    # and fails on an unseen class.
     class_weight = 0.1 if targets else 1.0
     net.to(memory_format=torch.channels_last)
     # SimCLR compares the outputs of a small network on the features, which is thrown away afterwards.

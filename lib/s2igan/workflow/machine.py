@@ -11,8 +11,8 @@ import psutil
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
-# GiB that a run takes by preset. mini: measured, with all processes of the study on two cores at 2.6 GiB; the others
-# are estimates from the sizes of their images and networks.
+# GiB that a run takes at most, by preset. mini: measured, the largest run of a default study (its timing.json); the
+# others are estimates from the sizes of their images and networks.
 MEMORY_OF_A_RUN = {"mini": 1.5, "small": 4.0, "paper": 16.0}
 
 

@@ -80,7 +80,7 @@ def check_notebook(path: Path) -> None:
     if not isinstance(content, dict) or not {"cells", "nbformat"} & content.keys():
         raise BadInput(f"file {path} is no notebook: it has no cells")
     if content.get("nbformat") != 4:
-        version = config.shown(content.get("nbformat"))
+        version = config.quoted(content.get("nbformat"))
         raise BadInput(f"notebook {path} is of nbformat {version}: open it in Jupyter and save it, as nbformat 4")
     from nbformat import ValidationError, validate
 
@@ -93,7 +93,7 @@ def check_notebook(path: Path) -> None:
     kernel, language = (content["metadata"].get(name, {}) for name in ("kernelspec", "language_info"))
     spoken = str(kernel.get("language") or language.get("name") or "python")
     if spoken.lower() not in ("python", "ipython", "python3"):
-        raise BadInput(f"notebook {path} is written in {config.shown(spoken)}: only Python is run here")
+        raise BadInput(f"notebook {path} is written in {config.quoted(spoken)}: only Python is run here")
 
 
 def check_out(out: Path, notebook: Path) -> None:
@@ -102,11 +102,11 @@ def check_out(out: Path, notebook: Path) -> None:
         if out.is_dir() or out.suffix != ".ipynb":
             raise BadInput(f"--out is {out}: it must be the name of an .ipynb file")
         if len(os.fsencode(out.name)) > 200:
-            raise BadInput(f"--out is {config.shown(out.name)}: that is too long a name")
+            raise BadInput(f"--out is {config.quoted(out.name)}: that is too long a name")
         if out.exists() and out.samefile(notebook):
             raise BadInput(f"--out is {out}: that is the notebook itself")
     except (OSError, ValueError) as error:
-        raise BadInput(f"--out is {config.shown(str(out))}: {getattr(error, 'strerror', None) or error}") from None
+        raise BadInput(f"--out is {config.quoted(str(out))}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -> int:

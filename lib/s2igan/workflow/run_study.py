@@ -18,7 +18,7 @@ import psutil
 import yaml
 
 from s2igan import BadInput, config
-from s2igan.files import make_folder, project_root, write_atomic, write_json
+from s2igan.files import make_folder, project_root, read_text, write_atomic, write_json
 from s2igan.training.gpus import visible_gpus
 from s2igan.workflow import study
 from s2igan.workflow.gpu_slots import check_gpu
@@ -107,7 +107,8 @@ def with_device(call: Call, chosen: study.Study) -> tuple[Call, study.Study]:
             raise
         note(f"the dry run is on the CPU: {error}")
         call = dataclasses.replace(call, given={**call.given, "device": "cpu"})
-    return call, study.plan(call.given)
+        return call, study.plan(call.given)
+    return call, chosen
 
 
 def report_data(chosen: study.Study, check: bool = False, full: bool = False) -> int:
@@ -272,7 +273,7 @@ def print_summary(chosen: study.Study) -> None:
     """The table of each data set, and where figures and executed notebooks are."""
     for dataset, values in chosen.of.items():
         folder = config.run_dir(values, "analysis")
-        print(f"\n{dataset}\n{(folder / 'table.md').read_text().strip()}\n")
+        print(f"\n{dataset}\n{read_text(folder / 'table.md').strip()}\n")
         figures = sorted(path.name for path in folder.iterdir() if path.suffix in (".png", ".svg", ".pdf"))
         print(f"figures             {folder}/" + (f"  ({', '.join(figures)})" if figures else ""))
         print(f"executed notebooks  {folder.parent}/*/*.ipynb")

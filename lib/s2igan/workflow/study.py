@@ -77,7 +77,7 @@ def systems_of(names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     by_slug = {config.slug(system): system for system in [*SEN_SYSTEMS, *RDG_SYSTEMS]}
     for name in names:
         if config.slug(name) not in by_slug:
-            raise BadInput(f"system {config.shown(name)} does not exist: choose some of {', '.join(by_slug.values())}")
+            raise BadInput(f"system {config.quoted(name)} does not exist: choose some of {', '.join(by_slug.values())}")
     if not names:
         raise BadInput("parameter 'systems' is empty")
     chosen = {by_slug[config.slug(name)] for name in names}
@@ -98,7 +98,7 @@ def _numbers(seeds: list[str]) -> tuple[int, ...]:
     for seed in seeds:
         if not (seed.isascii() and seed.isdecimal() and len(seed) < 10):
             raise BadInput(
-                f"parameter 'seeds' is {config.shown(seed)}: "
+                f"parameter 'seeds' is {config.quoted(seed)}: "
                 "it must be whole numbers from 0 to 999999999, such as 0,1,2"
             )
     return tuple(dict.fromkeys(int(seed) for seed in seeds))

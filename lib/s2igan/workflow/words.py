@@ -20,10 +20,10 @@ def in_plural(given: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in given.items():
         if not isinstance(name, str):
-            raise BadInput(f"parameter name {config.shown(name)} is no text")
+            raise BadInput(f"parameter name {config.quoted(name)} is no text")
         plural = PLURAL.get(name.lower(), name.lower())
         if plural in found:
-            raise BadInput(f"parameter {config.shown(plural)} is given twice: leave one out")
+            raise BadInput(f"parameter {config.quoted(plural)} is given twice: leave one out")
         found[plural] = value
     return found
 
@@ -31,7 +31,7 @@ def in_plural(given: dict[str, Any]) -> dict[str, Any]:
 def as_list(value: Any) -> list[str]:
     """'a, b' or ['a', 'b'] or 0 as a list of strings."""
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
-    return [text for part in parts if (text := (part if isinstance(part, str) else config.shown(part)).strip())]
+    return [text for part in parts if (text := (part if isinstance(part, str) else config.quoted(part)).strip())]
 
 
 def is_on(name: str, value: Any) -> bool:
@@ -39,17 +39,17 @@ def is_on(name: str, value: Any) -> bool:
 
     Raises BadInput for anything else.
     """
-    text = value.strip().lower() if isinstance(value, str) else config.shown(value).lower()
+    text = value.strip().lower() if isinstance(value, str) else config.quoted(value).lower()
     if text not in ON + OFF:
-        raise BadInput(f"parameter {name!r} is {config.shown(value)}: it must be 1 or 0")
+        raise BadInput(f"parameter {name!r} is {config.quoted(value)}: it must be 1 or 0")
     return text in ON
 
 
 def whole_number(name: str, value: Any) -> int:
     """A number from 1 to 99999. Raises BadInput for anything else."""
-    text = value.strip() if isinstance(value, str) else config.shown(value)
+    text = value.strip() if isinstance(value, str) else config.quoted(value)
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text)):
-        raise BadInput(f"parameter {name!r} is {config.shown(value)}: it must be a whole number from 1 to 99999")
+        raise BadInput(f"parameter {name!r} is {config.quoted(value)}: it must be a whole number from 1 to 99999")
     return int(text)
 
 
@@ -61,10 +61,10 @@ def read_words(words: Iterable[str]) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not equals:
             if not name or "\0" in name or name not in os.environ:
-                raise BadInput(f"{config.shown(word)} is no NAME=value")
+                raise BadInput(f"{config.quoted(word)} is no NAME=value")
             value = os.environ[name]
         if name in given:
-            raise BadInput(f"parameter {config.shown(name)} is given twice: leave one out")
+            raise BadInput(f"parameter {config.quoted(name)} is given twice: leave one out")
         given[name] = value
     return in_plural(given)
 
