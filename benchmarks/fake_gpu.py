@@ -110,15 +110,15 @@ def backward(loss: Tensor, *_: Any, **__: Any) -> None:
             continue
         if hasattr(node, "variable"):
             leaf, gradient = node.variable, given[0]
-            check_device(leaf, gradient)
+            if gradient is not None and gradient.device != leaf.device:
+                raise RuntimeError(f"a parameter on {leaf.device} has a gradient on {gradient.device}")
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
             continue
         Saved.read = []
         found = node(*given) if callable(node) else [x for x in node.apply(*given) if x is not None]
         for saved in Saved.read:  # as the engine does
             saved.tensor = None
-        Saved.read = []
-        del given
+        Saved.read, given = [], None
         found = (found,) if isinstance(found, Tensor) else found
         for (after, place), gradient in zip(node.next_functions, found, strict=True):
             if after is not None and gradient is not None:
@@ -157,12 +157,6 @@ def add(gradients: dict[Any, list[Tensor | None]], node: Any, place: int, gradie
     gradient = gradient.to(wanted.dtype)
     before = of_node[place]
     of_node[place] = gradient if before is None else before + gradient
-
-
-def check_device(leaf: Tensor, gradient: Tensor | None) -> None:
-    """Raises RuntimeError for a gradient on another device than its parameter."""
-    if gradient is not None and gradient.device != leaf.device:
-        raise RuntimeError(f"a parameter on {leaf.device} has a gradient on {gradient.device}")
 
 
 class CudnnRNN(torch.autograd.Function):

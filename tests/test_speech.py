@@ -107,9 +107,9 @@ def test_log_mels_of_a_batch_are_those_of_each(monkeypatch):
 
 
 def test_other_rates_are_resampled_first():
-    x = noise(16_000)
-    torch.testing.assert_close(log_mel(x, 16_000), log_mel(torchaudio.functional.resample(x, 16_000, 22_050)))
-    assert len(log_mel(x, 16_000)) == 1 + 22_050 // 220
+    x, mel = noise(16_000), log_mel(noise(16_000), 16_000)
+    torch.testing.assert_close(mel, log_mel(torchaudio.functional.resample(x, 16_000, 22_050)))
+    assert len(mel) == 1 + 22_050 // 220
 
 
 @pytest.mark.parametrize(
@@ -265,8 +265,7 @@ def test_language_codes_find_their_voice():
         ({"texts": ["a"], "voice": "en-us+f9"}, "'en-us\\+f9' does not exist.*f1, f2, "),
         ({"texts": ["a"], "voice": "en-gb", "engine": "tacotron2"}, "tacotron2 has en-us"),
         ({"texts": ["a"], "words_per_minute": 20}, "between 80 and 450"),
-        ({"texts": ["good", " ... "]}, "nothing to speak"),
-        ({"texts": ["\0\x01\x1b"]}, "nothing to speak"),
+        ({"texts": ["good", " ...\0\x01\x1b "]}, "nothing to speak"),
         ({"texts": ["a \udcff bird"]}, "is not UTF-8"),
         ({"texts": ["bird " * 2000]}, "'bird .*'\\.\\.\\. has 9,999 characters: give a sentence, 5,000 at most"),
     ],
@@ -277,8 +276,7 @@ def test_speak_refuses(arguments, line):
 
 
 def test_a_text_is_read_as_text_and_not_as_commands():
-    plain, *others = speak(["a red bird", "a \x01\x1b red\0\n\tbird", "a\x85red  bird "])
-    assert all(torch.equal(plain, other) for other in others)
+    assert len({x.numpy().tobytes() for x in speak(["a red bird", "a \x01 red\0\n\tbird", "a\x85red bird"])}) == 1
     bird, spelled, tagged, waited = map(len, speak(["bird", "[[b'3:d]]", "<b>bird</b>", 'a <break time="9s"/> bird']))
     assert bird < spelled / 1.5 and bird < tagged / 1.5 and waited < 5 * speech.SAMPLE_RATE
 

@@ -27,9 +27,7 @@ REMOTES = (
     captions_of_reed("cvpr2016_cub", "0B0ywwgffWnLLZW9uVHNjb2JmNlE", 900),
 )
 TABLES = ("images.txt", "image_class_labels.txt", "classes.txt", "bounding_boxes.txt")
-
-
-MOST_PIXELS = 1e6  # of a number in a bounding box
+FARTHEST = 1e6  # pixels, of a number in a bounding box
 
 
 def read(dataset: str, root: Path) -> Source:
@@ -113,7 +111,7 @@ def _box(text: str, table: Path, key: int) -> Box:
         left, top, width, height = map(float, text.split())
     except ValueError:
         raise BadInput(f"table {table} has {text[:60]!r} for image {key}: it must be four numbers") from None
-    if not (all(abs(number) < MOST_PIXELS for number in (left, top, width, height)) and min(width, height) > 0):
+    if not (all(abs(number) < FARTHEST for number in (left, top, width, height)) and min(width, height) > 0):
         raise BadInput(
             f"table {table} has {text[:60]!r} for image {key}: it must be left, top, width and height in pixels, the "
             "last two above 0"
