@@ -67,7 +67,10 @@ def project(folder: Path) -> Path:
 
 def study(folder: Path, *names: str, **options) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "s2igan", "study", "PARAMS=toy.yaml", *names]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, **options)
+    try:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, **options)
+    except subprocess.TimeoutExpired as late:
+        pytest.fail(f"no end after 500 s:\n{(late.stdout or b'').decode()}\n{(late.stderr or b'').decode()}")
 
 
 def answer(path: Path) -> str:

@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -24,6 +25,7 @@ from s2igan.workflow.timestamps import end_future_times
 
 # A kernel keeps no history, whose data base network disks may refuse to lock, and does not import what lies beside it.
 KERNEL = ["--log-level=CRITICAL", "--HistoryManager.enabled=False", "--InteractiveShellApp.ignore_cwd=True"]
+START = 300  # seconds that a kernel may take to start, on a machine that is busy
 
 
 class Lines:
@@ -114,6 +116,7 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
     warnings.simplefilter("ignore")
     import papermill  # slow to import
     from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
 
     for name in ("papermill", "traitlets"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -121,11 +124,14 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
     started = time.monotonic()
     lines = Lines(label)
     lines.write("started\n")
-    for attempt in (1, 2, 3):
+    with tempfile.TemporaryDirectory(prefix="s2igan-", ignore_cleanup_errors=True) as sockets:
+        # Sockets in a folder of its own: two kernels that start at once may pick the same TCP port, and one of them
+        # then waits for ever.
+        own = Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})
         try:
             papermill.execute_notebook(
                 str(notebook), str(out), parameters=parameters, kernel_name="python3", language="python",
-                progress_bar=False, stdout_file=lines, extra_arguments=KERNEL,
+                progress_bar=False, stdout_file=lines, extra_arguments=KERNEL, start_timeout=START, config=own,
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
             if error.ename == "BadInput":
@@ -137,14 +143,9 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
         except DeadKernelError:
             print(f"error: the process of {label} was killed, perhaps for lack of memory; see {out}", file=sys.stderr)
             return 1
-        except (BadInput, OSError) as error:  # the disk is full, or a file is gone
-            print(f"error: {error} ({label})", file=sys.stderr)
+        except (BadInput, OSError, RuntimeError) as error:  # the disk is full, a file is gone, no kernel starts
+            print(f"error: {one_line(str(error))} ({label})", file=sys.stderr)
             return 1
-        except RuntimeError as error:  # two kernels that start at once may pick the same port
-            if "before replying to kernel_info" not in str(error) or attempt == 3:
-                raise
-        else:
-            break
     lines.write(f"done in {time.monotonic() - started:.0f} s, at most {children_memory():.1f} GiB of memory\n")
     return 0
 
