@@ -48,6 +48,8 @@ def test_distinctive_loss_is_the_sum_over_both_modalities():
     images, speech, labels = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0]]), torch.tensor([0])
     expected = math.log(1 + math.exp(-1)) + math.log(2)
     assert losses.distinctive_loss(classifier, images, speech, labels).item() == pytest.approx(expected, rel=1e-6)
+    scaled = losses.distinctive_loss(classifier, images, speech, labels, scale=3.0)
+    assert scaled.item() == pytest.approx(math.log(1 + math.exp(-3)) + math.log(2), rel=1e-6)
 
 
 def test_discriminator_loss_targets():

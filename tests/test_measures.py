@@ -83,6 +83,19 @@ def test_neighbour_scores_compare_equally_many_images():
     assert scores.neighbour_scores(x, x[:20]) == {name: 100 * value for name, value in expected.items()}
 
 
+def test_fid_of_one_distribution_falls_with_the_number_of_images():
+    rng = np.random.default_rng(0)
+    halves = [tuple(torch.tensor(rng.normal(size=(250, 16))) for _ in "ab") for _ in range(4)]
+    rows = scores.fid_by_number(halves, " real")
+    assert [(row["metric"], row["n"]) for row in rows] == [
+        ("FID of 50 real", 50), ("FID of 100 real", 100), ("FID of 200 real", 200),
+    ]  # fmt: skip
+    values = [row["value"] for row in rows]
+    assert values[0] > 1.5 * values[1] > 2 * values[2] > 0
+    assert values[1] == pytest.approx(np.mean([metrics.frechet_distance(a[:100], b[:100]) for a, b in halves]))
+    assert scores.fid_by_number([(torch.zeros(49, 2), torch.zeros(200, 2))]) == []
+
+
 def test_diversity_is_the_mean_distance_within_groups():
     features = np.array([[0.0, 0], [3, 4], [0, 0], [0, 1], [0, 3], [9, 9]])
     assert metrics.mean_distance(features, [0, 0, 1, 1, 1, 2]) == pytest.approx((5 + (1 + 3 + 2) / 3) / 2)

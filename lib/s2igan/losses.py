@@ -41,20 +41,26 @@ def matching_loss(
 
 
 def distinctive_loss(
-    classifier: nn.Module, images: Tensor, speech: Tensor, labels: Tensor
+    classifier: nn.Module,
+    images: Tensor,
+    speech: Tensor,
+    labels: Tensor,
+    scale: float = 1.0,
 ) -> Tensor:
     """Distinctive loss L_d of SEN (paper, section 2.1): one classifier for both modalities, so that they share a space.
 
-    loss = -log softmax(W v_i)_label + -log softmax(W a_i)_label, each a mean over the batch.
+    loss = -log softmax(scale W v_i)_label + -log softmax(scale W a_i)_label, each a mean over the batch.
 
     Args:
         classifier: maps [B, D] to logits [B, C]; one shared linear layer in the paper.
         images, speech: [B, D].
         labels: [B], in 0 .. C-1.
+        scale: factor on the logits; 1 in the paper. Another one is an ablation of this study: logits of embeddings of
+            length 1 start small, and stay so in a short training.
     Returns: a scalar, at least 0.
     """
-    of_images = F.cross_entropy(classifier(images), labels)
-    of_speech = F.cross_entropy(classifier(speech), labels)
+    of_images = F.cross_entropy(scale * classifier(images), labels)
+    of_speech = F.cross_entropy(scale * classifier(speech), labels)
     return of_images + of_speech
 
 

@@ -250,4 +250,5 @@ def sen_losses(net: SEN, v: Tensor, a: Tensor, labels: Tensor, settings: Setting
 
     Args: v, a: image and speech embeddings, [B, D] each; labels: their classes, [B].
     """
-    return matching_loss(v, a, labels, settings.sen_scale), distinctive_loss(net.classifier, v, a, labels)
+    matching = matching_loss(v, a, labels, settings.sen_scale)
+    return matching, distinctive_loss(net.classifier, v, a, labels, settings.sen_distinctive_scale)

@@ -93,6 +93,7 @@ class Settings(BaseModel):
     # 0: a new random crop of each image at every step (released); k: one of k fixed crops, with features computed once.
     sen_crops: Annotated[int, Field(ge=0)] = 0
     sen_scale: Positive = 10.0  # factor on the cosines in the matching loss
+    sen_distinctive_scale: Positive = 1.0  # factor on the logits of L_d's classifier; another than 1 is not the paper's
     sen_validate_every: Count = 50  # steps between validations; the best one's weights are kept
 
     # 02_classifier: Inception-v3 fine-tuned on the unseen classes, for the Inception Score of data_backbone inception.

@@ -33,6 +33,7 @@ _ALSO_READ = {
 # The settings of SEN that RDG reads where the speech encoder learns in RDG's run.
 _SEN_IN_RDG = (
     "sen_conv_channels", "sen_gru_size", "sen_attention_size", "sen_lr", "sen_betas", "sen_weight_decay", "sen_scale",
+    "sen_distinctive_scale",
 )  # fmt: skip
 
 

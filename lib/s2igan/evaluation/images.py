@@ -20,7 +20,14 @@ from s2igan.evaluation.diversity import chosen_captions
 from s2igan.evaluation.evaluator import FeatureNetworks, probabilities, unseen_classes
 from s2igan.evaluation.feature_networks import extract
 from s2igan.evaluation.generate import draw_noises, generate, to_uint8
-from s2igan.evaluation.scores import image_scores, inception_rows, memory_row, neighbour_scores, recall_rows
+from s2igan.evaluation.scores import (
+    fid_by_number,
+    image_scores,
+    inception_rows,
+    memory_row,
+    neighbour_scores,
+    recall_rows,
+)
 from s2igan.files import replacing
 from s2igan.metrics import mean_average_precision, mean_distance
 from s2igan.rdg import Generator
@@ -103,10 +110,10 @@ def evaluate_rdg(
         networks: what scores the images.
         brief: mAP and FID alone.
     Returns: rows {metric, value, n, split}: mAP (percent), FID, KID, R@k, precision, recall, density and coverage
-        (percent), `training distance`; of the unseen classes also what `diversity_rows` gives, IS and IS_std of as many
-        images as there are real ones, and `attribute_rows`. At preset `paper`, of the unseen classes, also `mAP
-        released`, as the released code, which shows Inception-v3 the real images in [-1, 1] and the generated ones in
-        [0, 1] (`mAP` shows it both alike), and `IS all` and `IS_std all` of all images, as published.
+        (percent), `FID of <n>`, `training distance`; of the unseen classes also what `diversity_rows` gives, IS and
+        IS_std of as many images as there are real ones, and `attribute_rows`. At preset `paper`, of the unseen classes,
+        also `mAP released`, as the released code, which shows Inception-v3 the real images in [-1, 1] and the generated
+        ones in [0, 1] (`mAP` shows it both alike), and `IS all` and `IS_std all` of all images, as published.
     """
     made = generated_features(generator, store, speech_embeddings, networks, settings, split)
     image_ids, of_made = store.image_ids_of(split), store.caption_image[made.caption_ids]
@@ -118,6 +125,8 @@ def evaluate_rdg(
         rows += recall_rows(retrieval, (of_made, image_ids))
         count = min(len(of_made), len(image_ids))
         rows += [{"metric": name, "value": value, "n": count} for name, value in neighbour_scores(*fid).items()]
+        rng = np.random.default_rng(0)
+        rows += fid_by_number([(fid[0][rng.permutation(len(fid[0]))], fid[1][rng.permutation(len(fid[1]))])])
         rows.append(memory_row(made.fid, networks.real_fid[store.image_ids_of("train")]))
     if not brief and split == "test":
         rows += diversity_rows(generator, store, speech_embeddings, networks, settings)

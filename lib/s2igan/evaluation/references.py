@@ -11,7 +11,14 @@ from s2igan.data.store import Store
 from s2igan.evaluation.attributes import attribute_guesses, nearest_classes
 from s2igan.evaluation.diversity import real_diversity_rows
 from s2igan.evaluation.evaluator import FeatureNetworks, probabilities, unseen_classes
-from s2igan.evaluation.scores import chance_recall_rows, image_scores, inception_rows, memory_row, neighbour_scores
+from s2igan.evaluation.scores import (
+    chance_recall_rows,
+    fid_by_number,
+    image_scores,
+    inception_rows,
+    memory_row,
+    neighbour_scores,
+)
 from s2igan.metrics import (
     chance_mean_average_precision,
     frechet_distance,
@@ -27,9 +34,9 @@ def evaluate_real(store: Store, networks: FeatureNetworks, settings: Settings) -
 
     Returns: rows {metric, value, n, split}, the metric's name with a suffix:
         ` real`: of mAP, every second image of each class against the others; of FID and KID, the mean over random
-            halves, and so of precision, recall, density and coverage; of IS, all images in as many splits as the
-            generated ones, of which as many are scored; of `training distance`, all images; of `diversity`, images of
-            one class.
+            halves, and so of `FID of <n>`, precision, recall, density and coverage; of IS, all images in as many splits
+            as the generated ones, of which as many are scored; of `training distance`, all images; of `diversity`,
+            images of one class.
         ` chance`: of mAP and R@k, a random ranking of one generated image a caption, exact; of attributes, the best
             answer that is the same for all captions.
         ` class`: of R@k, a ranking by class and nothing else, exact.
@@ -50,6 +57,7 @@ def evaluate_real(store: Store, networks: FeatureNetworks, settings: Settings) -
     for name, distance in distances.items():
         value = float(np.mean([distance(for_fid[a], for_fid[b]) for a, b in halves]))
         rows.append({"metric": f"{name} real", "value": value, "n": len(halves[0][0])})
+    rows += fid_by_number([(for_fid[a], for_fid[b]) for a, b in halves], " real")
     scores = [neighbour_scores(for_fid[a], for_fid[b]) for a, b in halves]
     for name in scores[0]:
         value = float(np.mean([of_halves[name] for of_halves in scores]))

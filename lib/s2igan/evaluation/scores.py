@@ -22,6 +22,7 @@ Pair = tuple[Any, Any]  # of the scored images, and of the real ones
 RANKS = (1, 5, 10, 50)  # of instance retrieval, R@k
 NEIGHBOURS = 5  # of precision, recall, density and coverage
 NEAREST = 10  # pairs that are kept to be shown
+FEWEST = 50  # images that FID is computed of, to show how it falls with their number
 
 
 def image_scores(retrieval: Pair, labels: Pair, fid: Pair, kid: bool = True) -> list[dict[str, Any]]:
@@ -42,6 +43,23 @@ def image_scores(retrieval: Pair, labels: Pair, fid: Pair, kid: bool = True) -> 
     if kid:
         values["KID"] = kernel_distance(*fid)
     return [{"metric": name, "value": value, "n": len(scored), "split": "test"} for name, value in values.items()]
+
+
+def fid_by_number(halves: list[Pair], suffix: str = "") -> list[dict[str, Any]]:
+    """`FID of <n>`: what FID is of n images against n others, for n = 50, 100, 200, ... as far as there are so many.
+
+    FID falls as n grows, even where both sets are of one distribution: values of other numbers of images cannot be
+    compared.
+
+    Args: halves: features of both sets, [N, D] and [M, D], in random order; the mean over several pairs is taken.
+    Returns: rows {metric, value, n}.
+    """
+    most, rows, n = min(map(len, halves[0])), [], FEWEST
+    while n <= most:
+        value = float(np.mean([frechet_distance(a[:n], b[:n]) for a, b in halves]))
+        rows.append({"metric": f"FID of {n}{suffix}", "value": value, "n": n})
+        n *= 2
+    return rows
 
 
 def inception_rows(p: Tensor, count: int, splits: int, suffix: str = "") -> list[dict[str, Any]]:

@@ -27,9 +27,9 @@ from s2igan.reporting.text import distinct, shown
 
 # With the sheets of images, so that a notebook finds every figure here, and the module that gives figures their texts.
 __all__ = [
-    "alternative_text", "attention", "attention_by_feature", "bars", "columns_of_rows", "contact_sheet", "curves",
-    "enlarged", "framed", "grid", "intervals", "matrix", "placed", "save", "scatter", "seeds", "small_multiples",
-    "waveform_and_mel",
+    "alternative_text", "attention", "attention_by_feature", "bars", "by_number", "columns_of_rows", "contact_sheet",
+    "curves", "enlarged", "framed", "grid", "intervals", "matrix", "placed", "save", "scatter", "seeds",
+    "small_multiples", "waveform_and_mel",
 ]  # fmt: skip
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2, 1, 2)), (0, (1, 4)))
 LABEL = 48  # characters of a name beside or below a plot
@@ -232,6 +232,20 @@ def small_multiples(
     figure.suptitle(shown(title))
     if lines:
         _legend_below(figure, lines)
+    return figure
+
+
+def by_number(lines: dict[str, pd.Series], ylabel: str, title: str = "") -> Figure:
+    """How values change with the number of images: {name: values indexed by that number}, which doubles."""
+    figure, axis = plt.subplots(figsize=(8, 3.4))
+    for (name, values), dash in zip(lines.items(), DASHES * len(lines), strict=False):
+        axis.plot(values.index, values, linestyle=dash, marker="o", markersize=4, label=shown(name, LABEL, 1))
+    numbers = sorted({n for values in lines.values() for n in values.index})
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(numbers, list(map(str, numbers)))
+    axis.minorticks_off()
+    axis.set(xlabel="images on each side", ylabel=ylabel, title=shown(title), ylim=(0, None))
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), handlelength=4)
     return figure
 
 

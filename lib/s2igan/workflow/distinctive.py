@@ -16,7 +16,8 @@ from s2igan.workflow.interrupts import stoppable
 from s2igan.workflow.notebook import run_notebook
 from s2igan.workflow.words import as_list, is_on, read_words, whole_number, with_file
 
-# Where the distinctive loss might help SEN: what each condition changes of the data. Each is a study of its own.
+# Where the distinctive loss might help SEN: what each condition changes of the data or of the training. Each is a study
+# of its own.
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029")
 MORE_VOICES = ",".join(accent + variant for accent in ACCENTS for variant in ("", "+f1", "+f3", "+m1", "+m5"))
 CONDITIONS: dict[str, dict[str, Any]] = {
@@ -26,6 +27,9 @@ CONDITIONS: dict[str, dict[str, Any]] = {
     "vaguer captions": {"data_naming": 1},
     "more voices": {"data_voices": MORE_VOICES},
     "noise": {"data_noise_db": 5.0},
+    # L_d is slow to learn: its logits are of embeddings of length 1. These two give it time, and larger logits.
+    "longer training": {"sen_steps": 1500},
+    "longer, larger logits": {"sen_steps": 1500, "sen_distinctive_scale": 10.0},
 }
 SET_HERE = {"study", "systems", "tables", "dry", *(name for changes in CONDITIONS.values() for name in changes)}
 

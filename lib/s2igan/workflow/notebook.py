@@ -127,11 +127,11 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
     with tempfile.TemporaryDirectory(prefix="s2igan-", ignore_cleanup_errors=True) as sockets:
         # Sockets in a folder of its own: two kernels that start at once may pick the same TCP port, and one of them
         # then waits for ever.
-        own = Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})
+        transport = Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})
         try:
             papermill.execute_notebook(
                 str(notebook), str(out), parameters=parameters, kernel_name="python3", language="python",
-                progress_bar=False, stdout_file=lines, extra_arguments=KERNEL, start_timeout=START, config=own,
+                progress_bar=False, stdout_file=lines, extra_arguments=KERNEL, start_timeout=START, config=transport,
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
             if error.ename == "BadInput":
