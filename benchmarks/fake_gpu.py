@@ -105,8 +105,7 @@ def backward(loss: Tensor, *_: Any, **__: Any) -> None:
     gradients: dict[Any, list[Tensor | None]] = {loss.grad_fn: [torch.ones_like(loss)]}
     order = nodes(loss.grad_fn)
     for node in order:
-        given = gradients.pop(node, None)
-        if given is None:
+        if (given := gradients.pop(node, None)) is None:
             continue
         if hasattr(node, "variable"):
             leaf, gradient = node.variable, given[0]
