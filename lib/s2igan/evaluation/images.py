@@ -159,15 +159,20 @@ def nearest_pairs(
 
 
 def diversity_rows(
-    generator: Generator, store: Store, speech_embeddings: Tensor, networks: FeatureNetworks, settings: Settings
+    generator: Generator,
+    store: Store,
+    speech_embeddings: Tensor,
+    networks: FeatureNetworks,
+    settings: Settings,
+    split: str = "test",
 ) -> list[dict[str, Any]]:
-    """How much images of one caption differ.
+    """How much images of one caption of `split` differ.
 
     Returns: rows {metric, value, n}:
         `diversity`: the mean distance, in the features of FID, of two images of one caption with different noise.
         `change by z`, `change by eps`: by how much a pixel (0 to 255) moves, in the mean, with another z or eps.
     """
-    caption_ids = chosen_captions(store)
+    caption_ids = chosen_captions(store, split)
     said, count = speech_embeddings[caption_ids], len(caption_ids)
 
     def images(embeddings: Tensor, z: Tensor, eps: Tensor) -> np.ndarray:
