@@ -103,6 +103,16 @@ def test_kept_weights_are_small_and_each_has_a_card():
             )
 
 
+@pytest.mark.parametrize("dataset", SYNTHETIC)
+@pytest.mark.parametrize("name", packed_weights.NETWORKS)
+def test_a_bit_flipped_in_a_kept_file_is_one_line(tmp_path, dataset, name):
+    content = bytearray((ROOT / f"results/reference/weights/{dataset}/{name}.safetensors").read_bytes())
+    content[len(content) // 2] ^= 1  # of a tensor, which stays finite
+    (tmp_path / f"{name}.safetensors").write_bytes(content)
+    with pytest.raises(BadInput, match=rf"{name}.safetensors is damaged \(its checksum differs\): take it from the"):
+        packed_weights.read(tmp_path / f"{name}.safetensors")
+
+
 def test_kept_weights_encode_and_generate():
     pipeline = load(ROOT / "results/reference/weights/mini-flowers")
     started = time.perf_counter()

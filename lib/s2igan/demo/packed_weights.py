@@ -99,8 +99,9 @@ def read(path: Path, *names: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Args: names: tensors that it must hold.
     Raises: BadInput if it is missing, damaged or another kind of file.
     """
-    again = "`python -m s2igan weights results/<study>/<dataset>` packs a study's"
-    small, about = read_weights(path, *names, made_by=again, again=again)
+    made_by = "`python -m s2igan weights results/<study>/<dataset>` packs a study's"
+    again = f"take it from the repository again, or {made_by}"
+    small, about = read_weights(path, *names, made_by=made_by, again=again)
     check_form(ABOUT, about, path, again)
     try:
         return unpack(small), about
