@@ -3,6 +3,9 @@
 import errno
 import hashlib
 import io
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
 from dataclasses import replace
@@ -161,6 +164,42 @@ def test_an_absolute_path_lands_in_the_folder(tmp_path):
         "set.tgz",
         "set/a.txt",
     ]
+
+
+KILLED = """
+import os, signal, sys, tarfile
+from pathlib import Path
+from s2igan.data import download
+
+copy, left = tarfile.copyfileobj, int(sys.argv[2])
+
+def some(source, target, length=None, *more, **named):
+    global left
+    left -= 1
+    if left:
+        return copy(source, target, length, *more, **named)
+    target.write(source.read(length // 2))
+    target.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+tarfile.copyfileobj = some
+folder = Path(sys.argv[1])
+download.complete((download.Remote("set.tgz", (), None, 1, "set", (".txt",)),), folder)
+"""
+
+
+def test_an_unpacking_that_is_killed_is_done_again_from_the_start(tmp_path):
+    files = {f"set/{name}/{k}.txt": bytes([k]) * 5000 for name in ("elm", "oak") for k in range(4)}
+    (tmp_path / "set.tgz").write_bytes(archive(files))
+    remotes = (Remote("set.tgz", (), None, 1, "set", (".txt",)),)
+    for stopped_at in (3, 6):  # in the middle of a file of each class
+        command = [sys.executable, "-c", KILLED, str(tmp_path), str(stopped_at)]
+        assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == -signal.SIGKILL
+        assert len(list(tmp_path.rglob("*.txt"))) == stopped_at and not (tmp_path / "set").exists()
+    download.complete(remotes, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "set.tgz"]
+    found = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in tmp_path.rglob("*.txt")}
+    assert found == files
 
 
 def test_a_damaged_archive_and_a_full_disk_are_one_line_and_leave_nothing(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from small_training import settings_for, train_rdg
 
+from s2igan import BadInput
 from s2igan.evaluation.evaluator import FeatureNetworks
 from s2igan.evaluation.feature_networks import extract
 from s2igan.evaluation.generate import generate
@@ -120,6 +121,21 @@ def test_a_generator_without_noise_has_no_diversity_and_the_nearest_pairs_can_be
         for rows, bias in ((slice(size, 2 * size), -200), (slice(3 * size, None), 10)):
             linear.weight[rows], linear.bias[rows] = 0, bias
     assert of_noise(generator) == {"diversity": 0, "change by z": 0, "change by eps": 0}
+
+
+def test_a_gpu_that_is_full_in_an_evaluation_names_the_parameter(world, tmp_path):
+    settings, store = settings_for("S2IGAN", eval_batch=8), world.store
+    speech, generator = torch.randn(len(store.caption_image), 16), train_rdg(world, tmp_path, rdg_steps=2)
+    full = copy.deepcopy(world.evaluator)
+    networks = FeatureNetworks(full, full, full, *(2 * [extract(full, store.images, 32)]))
+
+    def refuse(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    full.register_forward_hook(refuse)
+    for evaluate in (evaluate_rdg, diversity_rows):
+        with pytest.raises(BadInput, match=r"memory is full \(CUDA out of memory\): parameter 'eval_batch' is 8"):
+            evaluate(generator, store, speech, networks, settings)
 
 
 def test_generated_images_do_not_depend_on_the_batch(world, tmp_path):

@@ -80,6 +80,18 @@ def test_a_checkpoint_with_two_bits_flipped_is_passed_over(tmp_path, capsys):
     assert load_checkpoint(tmp_path, "mark")[0] == 10 and "net is not finite" in capsys.readouterr().out
 
 
+def test_damaged_checkpoints_do_not_count_among_those_that_are_kept(tmp_path):
+    for step in (10, 20, 30):
+        save_checkpoint(tmp_path, step, {"net": torch.ones(2)}, "mark", keep=3)
+    for step in (20, 30):
+        (tmp_path / f"step-{step:08d}.pt").write_bytes(b"damaged")
+    assert load_checkpoint(tmp_path, "mark")[0] == 10
+    save_checkpoint(tmp_path, 15, {"net": torch.zeros(2)}, "mark")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000010.pt", "step-00000015.pt"]
+    (tmp_path / "step-00000015.pt").write_bytes(b"damaged")
+    assert load_checkpoint(tmp_path, "mark")[0] == 10
+
+
 def test_the_checksum_is_of_names_kinds_shapes_and_values():
     one = {"a": torch.zeros(2), "b": [1, None]}
     others = [{"a": torch.zeros(2, 1), "b": [1, None]}, {"a": torch.zeros(2).int(), "b": [1, None]}]

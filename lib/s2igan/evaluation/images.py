@@ -31,6 +31,7 @@ from s2igan.evaluation.scores import (
 from s2igan.files import replacing
 from s2igan.metrics import mean_average_precision, mean_distance
 from s2igan.rdg import Generator
+from s2igan.training.devices import within_memory
 
 NOISES = 5  # images of one caption that are compared
 
@@ -84,11 +85,12 @@ def generated_features(
     released = split == "test" and networks.retrieval is not networks.fid
     device = next(networks.retrieval.parameters()).device
     features, darker = [], []
-    for pixels in generate(generator, speech_embeddings[caption_ids], settings.seed, settings.eval_batch):
-        images = centre_crop(pixels, settings.data_image_size).to(device)  # (b, 3, s, s) in [-1, 1]
-        features.append(networks.features(images))
-        if released:
-            darker.append(extract(networks.retrieval, (images + 1) / 2, settings.data_image_size))
+    with within_memory("eval_batch", settings.eval_batch):
+        for pixels in generate(generator, speech_embeddings[caption_ids], settings.seed, settings.eval_batch):
+            images = centre_crop(pixels, settings.data_image_size).to(device)  # (b, 3, s, s) in [-1, 1]
+            features.append(networks.features(images))
+            if released:
+                darker.append(extract(networks.retrieval, (images + 1) / 2, settings.data_image_size))
     retrieval, fid = (torch.cat([of_batch[k] for of_batch in features]) for k in (0, 1))
     classes = None if networks.classifier is None else torch.cat([of_batch[2] for of_batch in features])
     return GeneratedFeatures(caption_ids, retrieval, fid, classes, torch.cat(darker) if released else None)
@@ -180,12 +182,13 @@ def diversity_rows(
         return np.concatenate(list(made))  # (n, s, s, 3)
 
     z, eps = draw_noises(generator, NOISES * count, settings.seed)
-    made = images(said.repeat(NOISES, 1), z, eps)  # the first noise of each caption, then the second, ...
     first, other = slice(count), slice(count, 2 * count)
+    size, device = settings.data_image_size, next(networks.fid.parameters()).device
+    with within_memory("eval_batch", settings.eval_batch):
+        made = images(said.repeat(NOISES, 1), z, eps)  # the first noise of each caption, then the second, ...
+        changed = {"z": images(said, z[other], eps[first]), "eps": images(said, z[first], eps[other])}
+        features = extract(networks.fid, centre_crop(made, size).to(device), size, settings.eval_batch)
     base = made[first].astype(float)
-    changed = {"z": images(said, z[other], eps[first]), "eps": images(said, z[first], eps[other])}
-    device = next(networks.fid.parameters()).device
-    features = extract(networks.fid, centre_crop(made, settings.data_image_size).to(device), settings.data_image_size)
     value = mean_distance(features, np.tile(np.arange(count), NOISES))
     rows = [{"metric": "diversity", "value": value, "n": len(made)}]
     for name, pixels in changed.items():

@@ -21,7 +21,9 @@ def fingerprint(*parts: Any) -> str:
 
 
 def save_checkpoint(folder: str | Path, step: int, state: dict[str, Any], fingerprint: str, keep: int = 2) -> None:
-    """Writes `step-<step>.pt`, whole or not at all, and deletes all but the last `keep`.
+    """Writes `step-<step>.pt`, whole or not at all, and deletes all but the last `keep` up to this step.
+
+    Later ones are deleted too: the training went back before them, since they are damaged.
 
     `state` holds tensors, numbers, strings, and dicts, lists and tuples of them (state_dict()s, torch.get_rng_state()).
     """
@@ -31,7 +33,10 @@ def save_checkpoint(folder: str | Path, step: int, state: dict[str, Any], finger
     content["sha256"] = content_digest(content)  # torch does not check what it reads
     with replacing(path) as temporary:
         torch.save(content, temporary)
-    for old in [*sorted(folder.glob("step-*.pt"))[:-keep], *folder.glob(".step-*.pt")]:  # the latter: cut off by a kill
+    found = sorted(folder.glob("step-*.pt"))
+    later = [old for old in found if old.name > path.name]
+    cut_off = folder.glob(".step-*.pt")  # by a kill
+    for old in [*found[: len(found) - len(later)][:-keep], *later, *cut_off]:
         with writing(old):
             old.unlink()
 
