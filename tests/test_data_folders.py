@@ -116,7 +116,7 @@ def test_captions_are_decoded_or_refused_with_their_line(tmp_path):
     path = tmp_path / "a.txt"
     for content in ("a \u00e9lm\na tree\n".encode("utf-16"), "\ufeffa \u00e9lm\r\na tree".encode()):
         path.write_bytes(content)
-        assert read_captions(path) == ["a \u00e9lm", "a tree"]
+        assert read_captions(path) == {1: "a \u00e9lm", 2: "a tree"}
     for content, line in [
         (b"a tree\nan \xe9lm\n", "line 2 is not UTF-8"),
         (b"a tree\n\na\x1b[0m\n", "line 3 has a control character"),

@@ -14,7 +14,7 @@ from PIL import Image
 from small_sets import OPTIONS, draw, make_folder
 
 from s2igan import BadInput, speech
-from s2igan.data import chunks
+from s2igan.data import chunks, espeak
 from s2igan.data.batches import augment, centre_crop, pad_mels, pyramid
 from s2igan.data.build import _split_validation, build_store
 from s2igan.data.images import read_image
@@ -130,6 +130,24 @@ def test_faults_found_while_building(tmp_path, monkeypatch):
         soundfile.write(tmp_path / "trees/audio/ash/a_0.flac", samples, 22_050)
         with pytest.raises(BadInput, match=f"ash/a_0.flac is {line}"):
             build_store(read_source("folder", tmp_path / "trees", True), tmp_path / "store", **OPTIONS)
+    assert [path.name for path in tmp_path.iterdir()] == ["trees"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "said"),
+    [
+        ("a tall tree " * 200, r"spoken by 'e.*' it lasts \d+ s: use one of a few seconds, 60 at most"),
+        ("\u0e01", "espeak-ng's voice .* has nothing to say"),
+    ],
+)
+def test_a_caption_that_cannot_be_spoken_is_named_by_its_file_and_line(tmp_path, monkeypatch, caption, said):
+    if len(caption) == 1:
+        monkeypatch.setattr(espeak, "_ask", lambda *_: None)
+    path = make_folder(tmp_path / "trees") / "captions/ash/a.txt"
+    path.write_text(f"\n{caption}\n\n{caption}\n")
+    with pytest.raises(BadInput, match=f"^caption file {path}, line 2 cannot be used: {said}") as caught:
+        build_store(read_source("folder", tmp_path / "trees"), tmp_path / "store", **OPTIONS)
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["trees"]
 
 

@@ -193,10 +193,11 @@ def _captions_of(image_id: int, item: Item, count: int, voices: tuple[str, ...],
     """The first `count` captions of an image."""
     if item.recordings:
         takes = itertools.zip_longest(item.texts, item.recordings, fillvalue="")
-        return [Caption(image_id, item.name, text, "recording", path) for text, path in takes][:count]
+        return [Caption(image_id, item.name, text, "recording", path, "") for text, path in takes][:count]
     draws = [zlib.crc32(f"{seed} {item.name} {k}".encode()) % len(voices) for k in range(count)]
     return [
-        Caption(image_id, item.name, text, voices[draw], None) for text, draw in zip(item.texts, draws, strict=False)
+        Caption(image_id, item.name, text, voices[draw], None, item.where(k))
+        for k, (text, draw) in enumerate(zip(item.texts, draws, strict=False))
     ]
 
 

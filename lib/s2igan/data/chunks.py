@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from s2igan import BadInput
-from s2igan.data.audio import read_audio, with_noise
+from s2igan.data.audio import SAMPLE_RATE, check_length, read_audio, with_noise
 from s2igan.data.images import read_image
 from s2igan.data.layout import Box
 from s2igan.data.text_to_speech import DEFAULT_ENGINE, ENGINES, Engine, speak
@@ -30,6 +30,7 @@ class Caption:
     text: str
     voice: str
     recording: Path | None
+    where: str  # the text stands, for messages
 
 
 def engine_of(settings: dict[str, Any]) -> Engine:
@@ -76,20 +77,22 @@ def mel_chunk(
 ) -> int:
     """Reads or speaks captions into file `path`, log-mels end to end, (frames, 40) float16, their lengths beside it.
 
-    Returns how many captions. Raises BadInput that names the caption or the recording.
+    Returns how many captions. Raises BadInput that names the caption's file and line, or the recording.
     """
     spoken, mels = _spoken_at_once(captions, settings) if engine_of(settings).at_once else {}, []
     for row, caption in enumerate(captions):
         try:
             waveform = spoken[row] if row in spoken else _waveform(caption, settings)
-            if "noise_db" in settings and caption.recording is None:
-                seed = zlib.crc32(f"{settings['seed']} {caption.image_name} {caption.text}".encode())
-                waveform = with_noise(waveform, settings["noise_db"], seed)
+            if caption.recording is None:
+                check_length(len(waveform) / SAMPLE_RATE, f"spoken by {caption.voice!r} it")
+                if "noise_db" in settings:
+                    seed = zlib.crc32(f"{settings['seed']} {caption.image_name} {caption.text}".encode())
+                    waveform = with_noise(waveform, settings["noise_db"], seed)
             mels.append(log_mel(waveform).numpy().astype(np.float16))
         except BadInput as error:
             if caption.recording is not None:
                 raise  # it names the file
-            raise BadInput(f"caption {caption.text!r} of image {caption.image_name} cannot be used: {error}") from None
+            raise BadInput(f"{caption.where} cannot be used: {error}") from None
     write_array(path.with_suffix(".lengths.npy"), (len(mels),), np.int64, [np.array([len(mel) for mel in mels])])
     write_array(path, (sum(map(len, mels)), *mels[0].shape[1:]), np.float16, mels)
     return len(captions)

@@ -28,6 +28,14 @@ class Item:
     box: Box | None = None
     texts: tuple[str, ...] = ()
     recordings: tuple[Path, ...] = ()
+    text_file: Path | None = None
+    text_lines: tuple[int, ...] = ()  # of each text in that file, counted from 1
+
+    def where(self, text: int) -> str:
+        """Where one of `texts` stands, for messages."""
+        if self.text_file is None:
+            return f"caption {text + 1} of image {self.name}"
+        return f"caption file {self.text_file}, line {self.text_lines[text]}"
 
 
 @dataclass(frozen=True)
@@ -64,13 +72,13 @@ def check_layout(dataset: str, root: Path, *entries_of_it: str) -> None:
         )
 
 
-def read_captions(path: Path) -> list[str]:
-    """The captions in text file `path`, one a line; lines without a letter or digit are none.
+def read_captions(path: Path) -> dict[int, str]:
+    """The captions in text file `path`, {line: caption}, one a line; lines without a letter or digit are none.
 
     Raises BadInput, naming the line, for text that is not UTF-8, control characters, and a caption of more than
     `MOST_CHARACTERS`.
     """
-    captions = []
+    captions = {}
     for number, line in enumerate(read_text(path, MOST_CAPTIONS).split("\n"), 1):
         line = line.replace("\t", " ").replace("\ufeff", "").strip()
         if control := CONTROL.search(line):
@@ -81,7 +89,7 @@ def read_captions(path: Path) -> list[str]:
                 f"{MOST_CHARACTERS:,} at most, one a line"
             )
         if any(character.isalnum() for character in line):
-            captions.append(line)
+            captions[number] = line
     return captions
 
 
@@ -138,7 +146,7 @@ def _item(
 ) -> Item:
     check_file(image.path, "image")
     takes, file = recordings.get((name, image.name), []), texts.get((name, image.name))
-    lines: list[str] = []
+    lines: dict[int, str] = {}
     if file is not None:
         if not takes:
             check_file(file, "caption file")
@@ -152,5 +160,7 @@ def _item(
         )
     if takes and lines and len(lines) != len(takes):
         unused.add("captions of images with another number of recordings", file)
-        lines = []  # nothing says which text belongs to which recording
-    return Item(image.path, f"{name}/{image.name}", image.label, image.box, tuple(lines), tuple(takes))
+        lines = {}  # nothing says which text belongs to which recording
+    named = f"{name}/{image.name}"
+    texts_of_it = tuple(lines.values())
+    return Item(image.path, named, image.label, image.box, texts_of_it, tuple(takes), file, tuple(lines))
