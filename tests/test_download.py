@@ -141,10 +141,10 @@ def test_mirrors_are_tried_in_order_and_a_page_is_no_archive(server, tmp_path):
 @pytest.mark.parametrize(
     ("files", "links", "line"),
     [
-        ({"set/a.txt": b"a", "set/../../evil.txt": b"b"}, (), r"would write outside its folder \(set/../../evil.txt\)"),
+        ({"set/a.txt": b"a", "set/../../evil.txt": b"b"}, (), r"outside its folder \('set/../../evil.txt'\)"),
         ({"set//etc/../../../evil.txt": b"a"}, (), "would write outside its folder"),
-        ({"set/a.txt": b"a"}, [("set/link.txt", "/etc/passwd")], r"holds a link or a device \(set/link.txt\)"),
-        ({"set/a.txt": b"a"}, [("set/link.txt", "a.txt")], r"holds a link or a device \(set/link.txt\)"),
+        ({"set/a.txt": b"a"}, [("set/link.txt", "/etc/passwd")], r"holds a link or a device \('set/link.txt'\)"),
+        ({"set/a.txt": b"a"}, [("set/link.txt", "a.txt")], r"holds a link or a device \('set/link.txt'\)"),
         ({"other/a.txt": b"a"}, (), "has no folder set"),
     ],
 )
@@ -154,6 +154,16 @@ def test_archives_that_are_not_what_they_should_be_leave_nothing(tmp_path, files
     with pytest.raises(BadInput, match=line):
         download.unpack(tmp_path / "in/set.tgz", tmp_path / "in", "set", (".txt",))
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "set.tgz"]
+
+
+def test_a_header_that_tarfile_cannot_read_is_one_line(tmp_path):
+    out, odd = io.BytesIO(), tarfile.TarInfo("set/a.txt")
+    odd.pax_headers = {"GNU.sparse.size": "many"}
+    with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(odd)
+    (tmp_path / "set.tgz").write_bytes(out.getvalue())
+    with pytest.raises(BadInput, match=r"set.tgz is damaged \(invalid literal for int.*'many'\): delete it"):
+        download.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
 
 
 def test_an_absolute_path_lands_in_the_folder(tmp_path):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -10,10 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import settings as options
 from hypothesis import strategies as some
+from papermill.parameterize import parameterize_path
 
 from s2igan import config
 from s2igan.files import parse_json, read_yaml
 from s2igan.workflow.commands import main
+from s2igan.workflow.notebook import verbatim
 from s2igan.workflow.words import read_words
 
 LAUGHS = "a: &a [l, l]\n"
@@ -138,6 +141,10 @@ R = {"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}}
         ("[1]", "out/b.ipynb", "is no notebook"),
         (notebook(nbformat=2), "out/b.ipynb", "is of nbformat 2"),
         (notebook(nbformat="4"), "out/b.ipynb", "is of nbformat '4'"),
+        (notebook(nbformat=4.0), "out/b.ipynb", "is of nbformat 4.0"),
+        (notebook(nbformat_minor="5"), "out/b.ipynb", "its nbformat_minor is '5'"),
+        (notebook(metadata={"papermill": 1}), "out/b.ipynb", "metadata named 'papermill' is no mapping"),
+        ("\ufeff" + notebook(), "out/b.ipynb", "is not in UTF-8 alone"),
         (notebook(cells=3), "out/b.ipynb", "is no whole notebook"),
         (notebook(cells=[{"cell_type": "code"}]), "out/b.ipynb", "is no whole notebook"),
         (notebook(metadata=[]), "out/b.ipynb", "is no whole notebook"),
@@ -151,12 +158,17 @@ R = {"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}}
 )
 def test_odd_notebooks_are_refused_before_anything_starts(content, out, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.ipynb").write_text(content)
+    (tmp_path / "a.ipynb").write_text(content, encoding="utf-8")
     (tmp_path / "folder.ipynb").mkdir()
     assert main(["run", "a.ipynb", "--out", out]) == 2
     error = capsys.readouterr().err
     assert said in error and error.startswith("error: ") and error.count("\n") == 1 and len(error) < 600
     assert sorted(os.listdir(tmp_path)) == ["a.ipynb", "folder.ipynb"] and not os.listdir(tmp_path / "folder.ipynb")
+
+
+def test_braces_in_the_name_of_a_notebook_are_no_parameters():
+    for name in ("{}.ipynb", "a/{seed}.ipynb", "}{.ipynb", "plain.ipynb"):
+        assert parameterize_path(verbatim(Path(name)), {"seed": 1}) == name
 
 
 SETTINGS = some.fixed_dictionaries(

@@ -51,6 +51,25 @@ def damaged_text(text: str, random: random.Random) -> bytes:
     return damaged(content, random) if random.random() < 0.2 else content
 
 
+OTHERS = [None, True, -1, 0, 10**400, 1.5, float("nan"), float("inf"), "", "nan", "\n", [], {}, [[]], {"a": 1}]
+OTHERS += ["x" * 3000]
+
+
+def changed(value, random: random.Random):
+    """A value of JSON with one of its parts removed, renamed or of another kind."""
+    if isinstance(value, dict) and value and random.random() < 0.9:
+        key = random.choice(list(value))
+        if random.random() < 0.2:
+            return {name: part for name, part in value.items() if name != key}
+        if random.random() < 0.05:
+            return {random.choice(WORDS) if name == key else name: part for name, part in value.items()}
+        return {name: changed(part, random) if name == key else part for name, part in value.items()}
+    if isinstance(value, list) and value and random.random() < 0.9:
+        k = random.randrange(len(value))
+        return [*value[:k], changed(value[k], random), *value[k + 1 :]]
+    return random.choice(OTHERS)
+
+
 def _flip(content: bytes, random: random.Random) -> bytes:
     out = bytearray(content)
     for _ in range(random.choice([1, 2, 8, 64]) if out else 0):

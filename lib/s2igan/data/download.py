@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from s2igan import BadInput
+from s2igan.config import quoted
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,8 @@ def unpack(archive: Path, folder: Path, makes: str, keep: tuple[str, ...]) -> No
         building.rename(folder / makes)
     except BadInput as error:
         raise BadInput(f"archive {archive} is not the published one: {error}") from None
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        reason = str(error) or type(error).__name__
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]  # tarfile lets those of int() through
         raise BadInput(f"archive {archive} is damaged ({reason}): delete it and download it again") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
@@ -200,12 +201,12 @@ def _unpack_one(
     if member.isdir() or not wanted:
         return False
     if not member.isfile():  # the filter below would let links within the folder pass
-        raise BadInput(f"it holds a link or a device ({member.name})")
+        raise BadInput(f"it holds a link or a device ({quoted(member.name)})")
     below = PurePosixPath(*path.parts[path.parts.index(makes) + 1 :])
     try:
         tar.extract(member.replace(name=str(below), deep=False), building, filter="data")
     except tarfile.FilterError:
-        raise BadInput(f"it would write outside its folder ({member.name})") from None
+        raise BadInput(f"it would write outside its folder ({quoted(member.name)})") from None
     return True
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from s2igan import BadInput, config
-from s2igan.files import read_json, write_atomic
+from s2igan.files import read_bytes, read_json, write_atomic
 from s2igan.reporting.text import one_line
 from s2igan.workflow.environment import kernel_environment, replace_environment
 from s2igan.workflow.gpu_slots import gpus_of_its_own
@@ -81,9 +81,14 @@ def check_notebook(path: Path) -> None:
     content = read_json(path)
     if not isinstance(content, dict) or not {"cells", "nbformat"} & content.keys():
         raise BadInput(f"file {path} is no notebook: it has no cells")
-    if content.get("nbformat") != 4:
-        version = config.quoted(content.get("nbformat"))
+    if not read_bytes(path).lstrip().startswith(b"{"):
+        raise BadInput(f"notebook {path} is not in UTF-8 alone: open it in Jupyter and save it")
+    version, minor = content.get("nbformat"), content.get("nbformat_minor", 0)
+    if type(version) is not int or version != 4:
+        version = config.quoted(version)
         raise BadInput(f"notebook {path} is of nbformat {version}: open it in Jupyter and save it, as nbformat 4")
+    if type(minor) is not int or not 0 <= minor < 1000:
+        raise BadInput(f"file {path} is no whole notebook: its nbformat_minor is {config.quoted(minor)}")
     from nbformat import ValidationError, validate
 
     try:
@@ -92,6 +97,9 @@ def check_notebook(path: Path) -> None:
             validate(content)
     except (ValidationError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise BadInput(f"file {path} is no whole notebook: {' '.join(str(error).split())[:200]}") from None
+    for part in (content, *content["cells"]):
+        if not isinstance(part["metadata"].get("papermill", {}), dict):  # papermill writes into it
+            raise BadInput(f"file {path} is no whole notebook: metadata named 'papermill' is no mapping")
     kernel, language = (content["metadata"].get(name, {}) for name in ("kernelspec", "language_info"))
     spoken = str(kernel.get("language") or language.get("name") or "python")
     if spoken.lower() not in ("python", "ipython", "python3"):
@@ -130,7 +138,7 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
         transport = Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})
         try:
             papermill.execute_notebook(
-                str(notebook), str(out), parameters=parameters, kernel_name="python3", language="python",
+                verbatim(notebook), verbatim(out), parameters=parameters, kernel_name="python3", language="python",
                 progress_bar=False, stdout_file=lines, extra_arguments=KERNEL, start_timeout=START, config=transport,
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
@@ -148,6 +156,11 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
             return 1
     lines.write(f"done in {time.monotonic() - started:.0f} s, at most {children_memory():.1f} GiB of memory\n")
     return 0
+
+
+def verbatim(path: Path) -> str:
+    """`path` as papermill takes it, which puts parameters in place of {names}."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def children_memory() -> float:
