@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from s2igan.workflow import commands
+from s2igan.workflow import commands, run_study
 from s2igan.workflow.commands import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,10 +124,10 @@ def project_with_python(folder: Path, script: str) -> None:
     (folder / ".venv/.installed").touch()
 
 
-def made(folder: Path, target: str, **values: str) -> list[str]:
-    """The lines that `make target NAME=value ...` prints."""
+def made(folder: Path, *targets: str, **values: str) -> list[str]:
+    """The lines that `make targets NAME=value ...` prints."""
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("MAKE") and name != "MFLAGS"}
-    asked = ["make", target, *(f"{name}={value}" for name, value in values.items())]
+    asked = ["make", *targets, *(f"{name}={value}" for name, value in values.items())]
     return subprocess.run(asked, cwd=folder, capture_output=True, text=True, env=environment).stdout.splitlines()
 
 
@@ -138,6 +138,30 @@ def test_make_passes_values_as_they_are(tmp_path):
     first, *rest = made(tmp_path, "study", **values)
     assert (first.split()[:3], sorted(first.split()[3:])) == (["-m", "s2igan", "study"], ["DATA_DIR", "SYSTEMS"])
     assert rest == list(values.values())
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_with_jobs_runs_one_command_and_without_running_shows_it(tmp_path):
+    project_with_python(tmp_path, 'echo "$@"\nprintenv LIST\n')
+    assert made(tmp_path, "-j4", "study", LIST="1") == ["-m s2igan study LIST", "1"]
+    assert made(tmp_path, "-n", "study") == [".venv/bin/python -m s2igan study "]
+
+
+def test_a_listing_leaves_what_the_study_says_of_itself(tmp_path, monkeypatch, capsys):
+    (tmp_path / "Snakefile").touch()
+    (tmp_path / "results/mini").mkdir(parents=True)
+    (tmp_path / "results/mini/study.yaml").write_text("as it was run")
+    monkeypatch.chdir(tmp_path)
+    read = []
+    monkeypatch.setattr(run_study, "snakemake", lambda words, _: read.append(Path(words[3]).read_text()) or 0)
+    for words in (["RDG_STEPS=9"], ["STUDY=other"]):
+        assert commands.main(["study", "LIST=1", *words]) == 0
+    assert "rdg_steps: 9" in read[0] and "study: other" in read[1]
+    assert [path.name for path in sorted((tmp_path / "results").rglob("*"))] == [".lock", "mini", "study.yaml"]
+    assert (tmp_path / "results/mini/study.yaml").read_text() == "as it was run"
+    assert commands.main(["study"]) == 2
+    assert capsys.readouterr().err == "error: file results/mini/mini-flowers/analysis/table.md does not exist\n"
+    assert (tmp_path / "results/mini/study.yaml").read_text().startswith("datasets: mini-flowers\n")
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

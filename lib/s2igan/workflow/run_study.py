@@ -72,10 +72,11 @@ def run_study(words: Iterable[str], full: bool) -> int:
     if call.check:
         return report_data(chosen, call.check, call.full)
     leave_out_profiles()
+    make_folder(root / "results")
     folder = root / "results" / chosen.name
-    make_folder(folder)
+    asked = root / ".snakemake" / "listed.yaml" if call.listing else folder / "study.yaml"
     with alone(root / "results" / ".lock"):
-        write_atomic(folder / "study.yaml", yaml.safe_dump(call.given, sort_keys=False))
+        write_atomic(asked, yaml.safe_dump(call.given, sort_keys=False))
         if status := download_missing(chosen, call.listing):  # before Snakemake looks at the folders
             return status
         if not call.listing:
@@ -86,7 +87,7 @@ def run_study(words: Iterable[str], full: bool) -> int:
                 (run / "metrics.json").unlink()
             end_future_times(chosen.name)
         events = Events()
-        arguments = snakemake_arguments(call, chosen, folder / "study.yaml")
+        arguments = snakemake_arguments(call, chosen, asked)
         status = stoppable(lambda: snakemake(arguments, events))
         timing = measured(events) if status == 0 and events.jobs and not call.listing else {}
         if timing:
