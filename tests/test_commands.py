@@ -156,7 +156,7 @@ def test_a_listing_leaves_what_the_study_says_of_itself(tmp_path, monkeypatch, c
     monkeypatch.setattr(run_study, "snakemake", lambda words, _: read.append(Path(words[3]).read_text()) or 0)
     for words in (["RDG_STEPS=9"], ["STUDY=other"]):
         assert commands.main(["study", "LIST=1", *words]) == 0
-    assert "rdg_steps: 9" in read[0] and "study: other" in read[1]
+    assert "rdg_steps: '9'" in read[0] and "study: other" in read[1]
     assert [path.name for path in sorted((tmp_path / "results").rglob("*"))] == [".lock", "mini", "study.yaml"]
     assert (tmp_path / "results/mini/study.yaml").read_text() == "as it was run"
     assert commands.main(["study"]) == 2
