@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
-from small_sets import make_cub, make_folder, write
+from small_sets import draw, make_cub, make_folder, make_oxford, write
 
 from s2igan import config
 from s2igan.data import report
@@ -125,6 +125,31 @@ def test_boxes_and_orientations(tmp_path):
     write(boxes, "3 900 900 5 5", *boxes.read_text().splitlines()[1:])
     (fault,) = report.examine(settings_of(tmp_path, "cub")).faults
     assert "Ani_1.jpg is 50 x 40 pixels: its bounding box" in fault
+
+
+def test_images_and_files_of_public_sets_that_are_not_used_are_counted(tmp_path):
+    cub, oxford = make_cub(tmp_path / "cub"), make_oxford(tmp_path / "oxford")
+    draw(cub / "CUB_200_2011/images/007.Auk/Auk_9.jpg")
+    draw(cub / "CUB_200_2011/images/lost.jpg")
+    draw(oxford / "jpg/image_00009.jpg")
+    for root in (cub, oxford):
+        for name in ("notes.txt", "CUB_200_2011.tgz", "102flowers.tgz", ".DS_Store"):
+            write(root / name, "x")
+    captions = "cvpr2016_cub/text_c10/009.Jay"
+    assert [line for line in report.examine(settings_of(cub, "cub")).found if line.startswith("not used")] == [
+        "not used          2 other files and folders: 102flowers.tgz, notes.txt",
+        "not used          1 images that images.txt does not name: CUB_200_2011/images/007.Auk/Auk_9.jpg",
+        "not used          1 folders of images of a class that no list names: CUB_200_2011/images/009.Jay",
+        "not used          1 files among the folders of images: CUB_200_2011/images/lost.jpg",
+        f"not used          1 folders of captions of a class that no list names: {captions}",
+    ]
+    assert [line for line in report.examine(settings_of(oxford, "oxford")).found if line.startswith("not used")] == [
+        "not used          2 other files and folders: CUB_200_2011.tgz, notes.txt",
+        "not used          1 images that setid.mat does not name: jpg/image_00009.jpg",
+    ]
+    for root, dataset in ((cub, "cub"), (oxford, "oxford")):
+        (root / "Audio").mkdir()
+        assert report.examine(settings_of(root, dataset)).faults == (f"{root}/Audio is not read: rename it to audio",)
 
 
 def test_long_lists_are_cut():

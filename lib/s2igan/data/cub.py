@@ -8,8 +8,8 @@ from pathlib import Path
 from s2igan import BadInput
 from s2igan.data.download import Remote, captions_of_reed
 from s2igan.data.faults import each
-from s2igan.data.layout import Box, Image, Source, check_layout, with_captions
-from s2igan.data.names import CONTROL, class_name, plain, read_split, split_ending
+from s2igan.data.layout import Box, Image, Source, check_entries, check_layout, with_captions
+from s2igan.data.names import CONTROL, class_name, entries, is_folder, plain, read_split, split_ending
 from s2igan.data.unused import UnusedFiles
 from s2igan.files import read_text
 
@@ -27,6 +27,7 @@ REMOTES = (
     captions_of_reed("cvpr2016_cub", "0B0ywwgffWnLLZW9uVHNjb2JmNlE", 900),
 )
 TABLES = ("images.txt", "image_class_labels.txt", "classes.txt", "bounding_boxes.txt")
+ENTRIES = ("CUB_200_2011", "cvpr2016_cub", "audio")
 FARTHEST = 1e6  # pixels, of a number in a bounding box
 
 
@@ -59,8 +60,24 @@ def read(dataset: str, root: Path) -> Source:
 
     images = [found for found in each(image, paths.items()) if found]
     unused = UnusedFiles(root)
+    check_entries(root, ENTRIES, unused, [remote.name for remote in REMOTES])
+    _unused_images(birds / "images", {found.path for found in images}, classes, unused)
     items = with_captions(root, classes, images, captions / "text_c10", unused)
     return Source(dataset, classes, split, items, unused=unused.kinds())
+
+
+def _unused_images(folder: Path, used: set[Path], classes: tuple[str, ...], unused: UnusedFiles) -> None:
+    """Adds what lies in CUB's folder of images and is not among those `used`."""
+    named = {(plain(path.parent.name), plain(path.name)) for path in used}
+    for name, path in entries(folder).items():
+        if not is_folder(path):
+            unused.add("files among the folders of images", path)
+        elif name not in classes:
+            unused.add("folders of images of a class that no list names", path)
+        else:
+            for file, at in entries(path).items():
+                if (name, file) not in named:
+                    unused.add("images that images.txt does not name", at)
 
 
 def _table(path: Path) -> dict[int, str]:

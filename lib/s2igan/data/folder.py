@@ -13,7 +13,7 @@ from pathlib import Path
 from s2igan import BadInput
 from s2igan.data.attribute_table import read_attributes
 from s2igan.data.faults import each
-from s2igan.data.layout import Image, Source, check_layout, with_captions
+from s2igan.data.layout import Image, Source, check_entries, check_layout, with_captions
 from s2igan.data.names import entries, is_folder, read_split, split_ending
 from s2igan.data.unused import UnusedFiles
 
@@ -25,7 +25,7 @@ def read(dataset: str, root: Path) -> Source:
     """The data set in folder `root`. Raises BadInput as `sources.read_source`."""
     check_layout(dataset, root, "images", "train_classes.txt", "test_classes.txt")
     unused = UnusedFiles(root)
-    _check_entries(root, unused)
+    check_entries(root, ENTRIES, unused)
     classes, split = read_split(root / "train_classes.txt", root / "test_classes.txt")
     folders = entries(root / "images")
     for name, path in folders.items():
@@ -35,16 +35,6 @@ def read(dataset: str, root: Path) -> Source:
     items = with_captions(root, classes, itertools.chain(*of_classes), root / "captions", unused)
     tables = each(lambda path: read_attributes(path, classes, unused), [root / "attributes.csv"])
     return Source(dataset, classes, split, items, tables[0] if tables else {}, unused.kinds())
-
-
-def _check_entries(root: Path, unused: UnusedFiles) -> None:
-    """Adds what lies beside the entries of the layout. Raises BadInput for one whose name differs in case only."""
-    known = {name.casefold(): name for name in ENTRIES}
-    for name, path in entries(root).items():
-        if name not in ENTRIES and name.casefold() in known:
-            raise BadInput(f"{path} is not read: rename it to {known[name.casefold()]}")
-        if name not in ENTRIES:
-            unused.add("other files and folders", path)
 
 
 def _images(root: Path, name: str, label: int, folders: dict[str, Path], unused: UnusedFiles) -> list[Image]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +70,19 @@ def check_layout(dataset: str, root: Path, *entries_of_it: str) -> None:
             f"data folder {root} is not laid out as dataset {dataset!r}: looked for {', '.join(entries_of_it)}; not "
             f"there: {', '.join(missing)}" + (f"; rename {', '.join(near)}" if near else "")
         )
+
+
+def check_entries(root: Path, read: Collection[str], unused: UnusedFiles, archives: Collection[str] = ()) -> None:
+    """Adds what lies in `root` beside the entries that are `read` and the `archives` that they come from.
+
+    Raises BadInput for an entry whose name differs in case only.
+    """
+    folded = {name.casefold(): name for name in read}
+    for name, path in entries(root).items():
+        if name not in read and name.casefold() in folded:
+            raise BadInput(f"{path} is not read: rename it to {folded[name.casefold()]}")
+        if name not in read and name not in archives:
+            unused.add("other files and folders", path)
 
 
 def read_captions(path: Path) -> dict[int, str]:

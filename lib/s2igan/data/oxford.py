@@ -8,8 +8,9 @@ import numpy as np
 
 from s2igan import BadInput
 from s2igan.data.download import Remote, captions_of_reed
-from s2igan.data.layout import Image, Source, check_layout, with_captions
+from s2igan.data.layout import Image, Source, check_entries, check_layout, with_captions
 from s2igan.data.mat import read_mat
+from s2igan.data.names import entries
 from s2igan.data.unused import UnusedFiles
 
 _VGG = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
@@ -25,6 +26,7 @@ REMOTES = (
     _of_vgg("setid.mat", "a5357ecc9cb78c4bef273ce3793fc85c", 1, "setid.mat"),
     captions_of_reed("cvpr2016_flowers", "0B0ywwgffWnLLcms2WWJQRFNSWXM", 600),
 )
+ENTRIES = ("jpg", "imagelabels.mat", "setid.mat", "cvpr2016_flowers", "audio")
 UNSEEN, CLASSES = 20, 102  # classes 1 to 20 are for testing, the others for training
 MOST_IMAGES = 99_999  # file names have five digits
 
@@ -49,6 +51,11 @@ def read(dataset: str, root: Path) -> Source:
         stem = f"image_{number:05d}"
         images.append(Image(root / "jpg" / f"{stem}.jpg", stem, int(label)))
     unused = UnusedFiles(root)
+    check_entries(root, ENTRIES, unused, [remote.name for remote in REMOTES])
+    named = {image.path.name for image in images}
+    for name, path in entries(root / "jpg").items():
+        if name not in named:
+            unused.add("images that setid.mat does not name", path)
     items = with_captions(root, classes, images, root / "cvpr2016_flowers" / "text_c10", unused)
     return Source(dataset, classes, split, items, unused=unused.kinds())
 
