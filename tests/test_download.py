@@ -1,6 +1,7 @@
 """Downloads and archives of the public data sets, tried on small ones and a server of this process."""
 
 import errno
+import gzip
 import hashlib
 import io
 import signal
@@ -163,6 +164,15 @@ def test_a_header_that_tarfile_cannot_read_is_one_line(tmp_path):
         tar.addfile(odd)
     (tmp_path / "set.tgz").write_bytes(out.getvalue())
     with pytest.raises(BadInput, match=r"set.tgz is damaged \(invalid literal for int.*'many'\): delete it"):
+        download.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
+
+
+def test_a_header_with_an_absurd_size_ends(tmp_path):
+    large = tarfile.TarInfo("other/b.bin")
+    large.size = 2**62
+    header = large.tobuf(tarfile.GNU_FORMAT)
+    (tmp_path / "set.tgz").write_bytes(gzip.compress(header + bytes(10_000)))
+    with pytest.raises(BadInput, match=r"set.tgz is damaged \(a header states more than there is\)"):
         download.unpack(tmp_path / "set.tgz", tmp_path, "set", (".txt",))
 
 

@@ -85,6 +85,7 @@ def test_a_parameter_file_may_repeat_itself_with_an_anchor(tmp_path):
         (["SEEDS=٣"], "'seeds' is '٣'"),
         (["LIST=perhaps"], "'list' is 'perhaps': it must be 1 or 0"),
         (["RDG_STEPS=1e3"], "'rdg_steps' is '1e3'"),
+        (["PARAMS=a\nb"], "'params' is 'a\\nb': it must be the name of a file"),
         (["DATASET=cub", "DATA_DIR=a\nb"], "control character"),
         (["DATASET=cub", "DATA_DIR=~nobody-of-this-name/x"], "does not exist"),
         (["DATASET=cub", "DATA_DIR=" + "x" * 5000], "does not exist"),

@@ -29,6 +29,8 @@ def originals(folder):
     distinctive.run_conditions = distinctive.compare_conditions = lambda *_: 0
     commands.run_notebook = lambda *_, **more: 0
     (folder / "Snakefile").touch()
+    for place in ("reference/runs", "mini", "mine"):
+        (folder / "results" / place / "mini-birds").mkdir(parents=True)
     (folder / "mine.yaml").write_text("seeds: [0, 1]\nrdg_steps: 5\n")
     return folder
 
@@ -43,6 +45,8 @@ def attempt(made, random, folder):
     if of == "study":
         of_study(words, random)
     else:
+        if of == "verify":
+            words = [word for word in words if word[:5].upper() in ("STUDY", "DATAS")] or ["STUDY"]
         with contextlib.suppress(click.UsageError):  # --words are options
             commands.commands.main([of, *words], standalone_mode=False)
 

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from s2igan import BadInput
 from s2igan.config import quoted
@@ -173,7 +174,7 @@ def unpack(archive: Path, folder: Path, makes: str, keep: tuple[str, ...]) -> No
     building = folder / f"{makes}.unpacking"
     shutil.rmtree(building, ignore_errors=True)
     try:
-        with gzip.open(archive) as packed, tarfile.open(fileobj=packed, mode="r|") as tar:
+        with gzip.open(archive) as packed, tarfile.open(fileobj=_Ending(packed), mode="r|") as tar:
             found = [_unpack_one(tar, member, building, makes, keep) for member in tar]
             while packed.read(1 << 20):  # to the end, where the checksum stands: damage may look like an early end
                 pass
@@ -190,6 +191,20 @@ def unpack(archive: Path, folder: Path, makes: str, keep: tuple[str, ...]) -> No
         raise BadInput(f"cannot unpack {archive} into {folder}: {reason}") from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+class _Ending:
+    """A file that refuses to be read beyond its end for ever, as tarfile would where a header states an absurd size."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.empty = file, 0
+
+    def read(self, size: int) -> bytes:
+        content = self.file.read(size)
+        self.empty += not content
+        if self.empty > 100:
+            raise EOFError("a header states more than there is")
+        return content
 
 
 def _unpack_one(

@@ -243,9 +243,13 @@ def verify(given: tuple[str, ...]) -> int:
     values = read_words(given)
     if unknown := values.keys() - {"study", "datasets"}:
         raise BadInput(f"parameter {min(unknown)!r} does not exist here: give STUDY or DATASET")
-    study, runs = (project_root() / "results" / name for name in (values.get("study", "mini"), "reference/runs"))
+    names = as_list(values.get("datasets", ""))
+    for name in names:
+        config.resolve({"dataset": name})
+    of_study = config.resolve({"study": values.get("study", "mini")}).study
+    study, runs = (project_root() / "results" / name for name in (of_study, "reference/runs"))
     both = sorted(path.name for path in runs.glob("*") if (study / path.name).is_dir())
-    names = as_list(values.get("datasets", "")) or both
+    names = names or both
     if not names:
         raise BadInput(f"{study} has no data set that {runs} has: `make study` makes one")
     found = {name: verify(study / name, runs / name) for name in names}

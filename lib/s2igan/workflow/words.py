@@ -74,4 +74,7 @@ def with_file(given: dict[str, Any]) -> dict[str, Any]:
     if "params" not in given:
         return given
     more = dict(given)
-    return {**in_plural(config.from_yaml(more.pop("params"))), **more}
+    path = more.pop("params")
+    if not isinstance(path, str) or any(ord(sign) < 32 or ord(sign) == 127 for sign in path):
+        raise BadInput(f"parameter 'params' is {config.quoted(path)}: it must be the name of a file")
+    return {**in_plural(config.from_yaml(path)), **more}
