@@ -1,8 +1,11 @@
 """Image files as they come: depths, transparency, orientations, formats, sizes."""
 
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,3 +198,35 @@ def test_cmyk_of_a_printer_and_the_two_frames_of_a_stereo_camera_are_read(colour
     plain.save(tmp_path / "mpo.jpg", format="MPO", save_all=True, append_images=[other], quality=100)
     for name in ("cmyk.jpg", "mpo.jpg"):
         assert np.abs(read_image(tmp_path / name, 16).astype(int) - colour).max() < 12
+
+
+def test_bands_make_no_difference(tmp_path, monkeypatch):
+    deep = NOISE[..., 0].astype(np.uint16) << 8
+    Image.fromarray(NOISE).save(tmp_path / "rgba.png")
+    Image.fromarray(NOISE[..., :2]).save(tmp_path / "la.png")
+    Image.fromarray(NOISE[..., :3]).quantize(9).save(tmp_path / "p.png", transparency=3)
+    Image.fromarray(deep).save(tmp_path / "deep.png", transparency=int(deep[3, 3]))
+    Image.fromarray(np.where(np.arange(20)[:, None] == 7, NOISE[..., 0], 0) / np.float32(9)).save(tmp_path / "f.tif")
+    names = ("rgba.png", "la.png", "p.png", "deep.png", "f.tif")
+    whole = [read_image(tmp_path / name, 13) for name in names]
+    monkeypatch.setattr(images, "BAND", 50)  # two rows, and one where the last band is cut
+    for name, expected in zip(names, whole, strict=True):
+        np.testing.assert_array_equal(read_image(tmp_path / name, 13), expected, name)
+
+
+PEAK = """
+import re, sys
+from pathlib import Path
+from s2igan.data.images import read_image
+peak = lambda: int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+before = peak()
+read_image(Path(sys.argv[1]), 16)
+print((peak() - before) / 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not say a process's peak memory")
+def test_a_large_image_is_held_twice_at_most(tmp_path):
+    Image.new("RGBA", (4096, 4096), (9, 99, 200, 100)).save(tmp_path / "a.png", compress_level=1)  # 64 MiB
+    ran = subprocess.run([sys.executable, "-c", PEAK, tmp_path / "a.png"], capture_output=True, text=True, check=True)
+    assert 100 < float(ran.stdout) < 160  # MiB

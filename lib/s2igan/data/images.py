@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from s2igan.data.names import check_file
 
 # Pillow opens forty formats, some of them in part only; these are whole, and what people have.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-MOST_PIXELS = 2**26  # 67 megapixels: a larger image takes more than half a gigabyte
+MOST_PIXELS = 2**26  # 67 megapixels: reading one takes up to 520 MiB
+BAND = 2**20  # pixels that are converted at once
 MOST_ASPECT = 20  # times as long as wide: of a longer image only the middle is resized
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -67,16 +69,8 @@ def read_image(path: Path, size: int, box: Box | None = None) -> np.ndarray:
     frames the first is taken. Without a box the image is turned as its EXIF orientation says; boxes count the pixels
     as they are stored. Raises BadInput as `open_image`, for a damaged or cut image, and a box outside of it.
     """
-    with open_image(path) as file:
-        try:
-            file.load()
-            orientation = 1 if box else file.getexif().get(ExifTags.Base.Orientation, 1)
-            image = file.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else file
-            image = _eight_bits(image)
-        except BadInput as error:
-            raise BadInput(f"image {path} {error}") from None
-        except Exception as error:  # of damaged data, too
-            raise _unreadable(path, error) from None
+    image, turn = _loaded(path, turned=not box)
+    image = image if turn is None else image.transpose(turn)
     if box:
         image = _cropped(image, box, path)
     if max(image.size) > MOST_ASPECT * min(image.size):
@@ -84,6 +78,22 @@ def read_image(path: Path, size: int, box: Box | None = None) -> np.ndarray:
     scale = size / min(image.size)
     width, height = max(size, round(image.width * scale)), max(size, round(image.height * scale))
     return _on_white(_middle(image.resize((width, height), Image.Resampling.BILINEAR), size))
+
+
+def _loaded(path: Path, turned: bool) -> tuple[Image.Image, Image.Transpose | None]:
+    """The pixels of a file as `_eight_bits` gives them, and if it is to be `turned`, what makes them upright.
+
+    Raises BadInput as `read_image`.
+    """
+    with open_image(path) as file:
+        try:
+            file.load()
+            turn = UPRIGHT.get(file.getexif().get(ExifTags.Base.Orientation)) if turned else None
+            return _eight_bits(file), turn
+        except BadInput as error:
+            raise BadInput(f"image {path} {error}") from None
+        except Exception as error:  # of damaged data, too
+            raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: Exception) -> BadInput:
@@ -110,36 +120,60 @@ def _middle(image: Image.Image, most: int) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """`image` in mode RGB; in mode RGBa, colours multiplied by alpha, where a part of it may be transparent."""
-    if image.mode[0] in "IF":
-        image = _narrowed(image)
+    """`image` in mode RGB; in mode RGBa, colours multiplied by alpha, where a part of it may be transparent.
+
+    It is converted in bands, so that there are never more than two images of its size in memory.
+    """
     clear = image.info.get("transparency")
-    if image.mode == "RGB" and isinstance(clear, tuple) and max(clear) > 255:
-        image.info["transparency"] = tuple(value >> 8 for value in clear)  # Pillow keeps the high byte of each channel
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        return image.convert("RGBA").convert("RGBa")
-    return image if image.mode in ("RGB", "RGBa") else image.convert("RGB")
+    narrowed = None
+    if image.mode[0] in "IF":
+        narrowed = _narrowing(image)
+        alpha = isinstance(clear, int)
+    else:
+        if image.mode == "RGB" and isinstance(clear, tuple) and max(clear) > 255:
+            image.info["transparency"] = tuple(value >> 8 for value in clear)  # Pillow keeps each channel's high byte
+        alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+        if image.mode == "RGBa" or (image.mode == "RGB" and not alpha):
+            return image
+    whole = Image.new("RGBa" if alpha else "RGB", image.size)
+    for top, band in _bands(image):
+        band = narrowed(band) if narrowed else band
+        whole.paste(band.convert("RGBA").convert("RGBa") if alpha else band.convert("RGB"), (0, top))
+    return whole
 
 
-def _narrowed(image: Image.Image) -> Image.Image:
-    """A grey image of 16 or 32 bits, or floats, in 8 bits: mode L, or LA where one value counts as transparent.
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """`image` in bands of about `BAND` pixels, each with its first row."""
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(image.height, top + rows)))
+
+
+def _narrowing(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """What makes a band of a grey image of 16 or 32 bits, or floats, one of 8 bits: mode L, or LA where one value
+    counts as transparent.
 
     Floats up to 1 count as fractions of white. A wider number has no such convention: it is taken as 8 bits up to 255,
     as 16 bits up to 65,535. 16 bits that never exceed 255 may mean black or a wrong scale, and raise BadInput.
     """
-    values = np.asarray(image)
-    low, high = float(values.min()), float(values.max())
+    extremes = [(float(part.min()), float(part.max())) for part in (np.asarray(band) for _, band in _bands(image))]
+    low, high = float(np.min(extremes)), float(np.max(extremes))
     if not (math.isfinite(low + high) and low >= 0 and high <= 65535):
         raise BadInput(f"has values from {low:g} to {high:g}: save it with 8 or 16 bits a channel")
     if image.mode.startswith("I;16") and 0 < high <= 255:
         raise BadInput(f"has 16 bits a channel, but no value above {high:g}: save it with 8 bits, or it would be black")
-    if image.mode == "F":
-        values = np.rint(values * 255 if high <= 1 else values)
-    grey = (values.astype(np.int32) >> (8 if high > 255 else 0)).astype(np.uint8)
     clear = image.info.get("transparency")
-    if isinstance(clear, int):
-        return Image.fromarray(np.stack([grey, np.where(values == clear, 0, 255).astype(np.uint8)], -1))
-    return Image.fromarray(grey)
+
+    def narrowed(band: Image.Image) -> Image.Image:
+        values = np.asarray(band)
+        if band.mode == "F":
+            values = np.rint(values * 255 if high <= 1 else values)
+        grey = (values.astype(np.int32) >> (8 if high > 255 else 0)).astype(np.uint8)
+        if isinstance(clear, int):
+            return Image.fromarray(np.stack([grey, np.where(values == clear, 0, 255).astype(np.uint8)], -1))
+        return Image.fromarray(grey)
+
+    return narrowed
 
 
 def _on_white(image: Image.Image) -> np.ndarray:
