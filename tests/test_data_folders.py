@@ -1,6 +1,7 @@
 """Names, files that are not used, and recordings beside captions in folders of data."""
 
 import os
+import shutil
 import unicodedata
 
 import pytest
@@ -149,6 +150,21 @@ def test_boxes_are_finite_and_have_a_size(tmp_path, box):
     table = make_cub(tmp_path) / "CUB_200_2011/bounding_boxes.txt"
     table.write_text(table.read_text().replace("4.0 12.0 20.0 10.0", box))
     with pytest.raises(BadInput, match="for image 40: it must be left, top, width and height"):
+        read_source("cub", tmp_path)
+
+
+def test_a_copy_of_a_training_image_among_the_test_images_is_refused(tmp_path):
+    make_folder(tmp_path)
+    shutil.copy(tmp_path / "images/oak/a.png", tmp_path / "images/elm/a.png")
+    assert len(read_source("folder", tmp_path).items) == 10  # of two training classes
+    shutil.copy(tmp_path / "images/oak/a.png", tmp_path / "images/yew/a.png")
+    with pytest.raises(BadInput, match=r"images .*elm/a.png and .*yew/a.png are equal, .*training and of a test class"):
+        read_source("folder", tmp_path)
+
+
+def test_a_class_of_cub_without_its_number_is_named(tmp_path):
+    write(make_cub(tmp_path) / "cvpr2016_cub/trainvalclasses.txt", "Auk")
+    with pytest.raises(BadInput, match=r"class 'Auk' .*classes.txt does not have it; did you mean '007.Auk'"):
         read_source("cub", tmp_path)
 
 

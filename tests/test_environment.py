@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_sets import make_folder
 
 from s2igan import BadInput
 from s2igan.workflow import environment, machine
@@ -109,6 +110,23 @@ def test_standard_streams_that_are_closed_or_full(redirected, status, said, tmp_
     given = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
     ran = subprocess.run(command, shell=True, cwd=tmp_path, env=given, capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stderr) == (status, said)
+
+
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path):
+    command = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m s2igan study LIST=1"
+    ended = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2 and "error: the current folder cannot be used" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_limit_of_memory_is_one_line(tmp_path):
+    """torch, which CHECK=1 imports in a thread, needs more address space."""
+    make_folder(tmp_path / "trees")
+    command = f"ulimit -v 1500000; exec {sys.executable} -m s2igan study DATASET=folder DATA_DIR=trees CHECK=1"
+    (tmp_path / "Snakefile").touch()
+    ended = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2 and "is memory limited (ulimit -v)" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
 
 
 def test_a_lock_is_held_once(tmp_path):

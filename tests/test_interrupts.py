@@ -7,6 +7,9 @@ import sys
 import psutil
 import pytest
 
+from s2igan import BadInput
+from s2igan.workflow.interrupts import stoppable
+
 WORK = """
 import subprocess, sys, time
 from s2igan.workflow.interrupts import stoppable
@@ -19,6 +22,15 @@ def work():
 
 stoppable(work)
 """
+
+
+def test_what_the_work_raises_is_raised():
+    def work():
+        raise BadInput("one line")
+
+    with pytest.raises(BadInput, match="one line"):
+        stoppable(work)
+    assert stoppable(lambda: 7) == 7
 
 
 @pytest.mark.parametrize("times", [1, 2, 5])

@@ -161,6 +161,27 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path):
             read_audio(tmp_path / "a.wav")
 
 
+@pytest.mark.parametrize("rate", [16_000, 22_050, 48_000])
+def test_a_microphone_that_is_off_is_silent(tmp_path, rate):
+    """Of a constant, resampling makes sound at both ends; noise of the last bit is louder after it than before."""
+    rng = np.random.default_rng(0)
+    for samples in (np.full(rate, 0.2), rng.integers(-1, 2, rate) / 2**15, 0.3 + rng.integers(-1, 2, rate) / 2**15):
+        soundfile.write(tmp_path / "a.wav", samples, rate)
+        with pytest.raises(BadInput, match=r"a.wav is silent"):
+            read_audio(tmp_path / "a.wav")
+    soundfile.write(tmp_path / "a.wav", 0.001 * np.sin(np.arange(rate)), rate)
+    assert len(read_audio(tmp_path / "a.wav")) == SAMPLE_RATE
+
+
+def test_floats_in_the_scale_of_whole_numbers_are_refused(tmp_path):
+    loud = np.sin(np.arange(SAMPLE_RATE))
+    soundfile.write(tmp_path / "a.wav", loud * 20_000, SAMPLE_RATE, "FLOAT")
+    with pytest.raises(BadInput, match=r"a.wav has samples of up to 20000, .* divide them .* 32768 for 16 bits"):
+        read_audio(tmp_path / "a.wav")
+    soundfile.write(tmp_path / "a.wav", loud * 4, SAMPLE_RATE, "FLOAT")  # a programme that does not clip
+    assert read_audio(tmp_path / "a.wav").max() > 3.9
+
+
 def test_the_ending_of_the_name_does_not_matter(tmp_path):
     whole = read_audio(wav(tmp_path / "a.wav"))
     for name in ("a.flac", "a.raw", "a.mp3", "ä b", "a"):

@@ -8,6 +8,7 @@ from small_sets import draw, make_cub, make_folder, make_oxford, write
 
 from s2igan import config
 from s2igan.data import report
+from s2igan.data.text_to_speech import is_spelled_out
 from s2igan.workflow.commands import main
 
 
@@ -40,6 +41,28 @@ def test_images_and_captions_are_counted(tmp_path):
         "captions          30 to be spoken by espeak, 3 an image; 2 of each are used; 3 to 5 words",
     )
     assert "  in training     not mirrored" in report.examine(settings_of(tmp_path, data_flip=False)).found
+
+
+def test_captions_that_a_voice_would_spell_out_are_said(tmp_path):
+    write(make_folder(tmp_path) / "captions/oak/a.txt", "一只红色的小鸟")
+    (said,) = [line for line in report.examine(settings_of(tmp_path)).found if "spelled out" in line]
+    assert "captions of 1 images, such as oak/a," in said and "give DATA_VOICES" in said
+    found = report.examine(settings_of(tmp_path, data_voices=["cmn"])).found
+    assert not any("spelled out" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "spelled"),
+    [
+        ("красный цветок", "en-us+f3", True),
+        ("красный цветок", "ru", False),
+        ("une fleur à pétales étroits", "fr-fr", False),
+        ("a flower of 5 cm in \u03b3 phase", "en-gb", False),
+        ("12 34", "en-us", False),
+    ],
+)
+def test_text_in_other_letters_is_spelled_out(text, voice, spelled):
+    assert is_spelled_out(text, voice) == spelled
 
 
 def test_recordings_are_counted_by_kind(tmp_path):

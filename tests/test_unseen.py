@@ -83,6 +83,13 @@ def test_a_data_set_without_attributes_has_neither():
     assert len(nearest_training_classes(store)) == 0 and len(guesses_table(store)) == 0
 
 
+def test_the_captions_of_other_data_sets_are_not_taken_apart():
+    store = store_of(CLASSES, CAPTIONS)
+    store.dataset = "folder"
+    assert len(nearest_training_classes(store)) == 0
+    assert guesses_table(store).loc["shape"].to_dict() == {"uniform": 50, "most common": 100}
+
+
 def test_separation_is_one_for_classes_far_apart(tmp_path):
     captions = {name: [""] * 6 for name in ("one away", "two away")}
     far = torch.eye(2).repeat_interleave(6, 0) + 1e-4 * torch.randn(12, 2, generator=torch.Generator().manual_seed(0))

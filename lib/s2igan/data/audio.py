@@ -20,7 +20,8 @@ SAMPLE_RATE = 22_050  # Hz
 HOP = 220  # samples: 10 ms
 MIN_FRAMES = 16  # the speech encoder's two convolutions (kernel 6, stride 2) need that many
 MIN_SAMPLES = (MIN_FRAMES - 1) * HOP
-SILENCE = 1e-4  # peak-to-peak amplitude (-80 dB) below which audio counts as silent
+SILENCE = 1e-4  # amplitude (-80 dB), the root of the mean square around the mean, below which audio counts as silent
+LOUDEST = 16.0  # of floats, whose full scale is 1 and which some programs exceed: larger ones count in another scale
 RATES = (4_000, 192_000)  # Hz, of a recording
 MOST_CHANNELS = 8
 LONGEST = 60  # seconds of a recording; a caption takes about three
@@ -44,8 +45,8 @@ def check_length(seconds: float, name: str) -> None:
 def at_22050(waveform: Tensor, sample_rate: int, name: str) -> Tensor:
     """`waveform` (n,), floats in [-1, 1] at any rate in Hz, as float32 at 22,050 Hz.
 
-    Raises BadInput, a line that starts with `name`, for audio that is empty, silent, not finite, or too short
-    (150 ms), and for a rate outside of `RATES`.
+    Raises BadInput, a line that starts with `name`, for audio that is empty, silent, not finite, louder than `LOUDEST`,
+    or too short (150 ms), and for a rate outside of `RATES`.
     """
     waveform = torch.as_tensor(waveform).detach().cpu()
     if waveform.ndim != 1 or not waveform.is_floating_point():
@@ -64,11 +65,22 @@ def at_22050(waveform: Tensor, sample_rate: int, name: str) -> Tensor:
         raise BadInput(
             f"{name} is too short: {milliseconds:.0f} ms, and the speech encoder needs at least {shortest} ms"
         )
+    if (loudest := float(np.abs(waveform.numpy()).max())) > LOUDEST:
+        raise BadInput(
+            f"{name} has samples of up to {loudest:.0f}, where floats lie in [-1, 1]: divide them by their full scale, "
+            "32768 for 16 bits, or save it with 16 bits"
+        )
+    _check_sound(waveform, name)  # before resampling, which turns the ends of a constant into sound
     if sample_rate != SAMPLE_RATE:
         waveform = _resampled(waveform, sample_rate)
-    if np.ptp(waveform.numpy()) < SILENCE:
-        raise BadInput(f"{name} is silent: its loudest sample differs from its quietest by less than {SILENCE}")
+        _check_sound(waveform, name)  # again: what was above half of the new rate is gone
     return waveform
+
+
+def _check_sound(waveform: Tensor, name: str) -> None:
+    """Raises BadInput, a line that starts with `name`, for a constant and for the noise of a microphone that is off."""
+    if waveform.numpy().std(dtype=np.float64) < SILENCE:
+        raise BadInput(f"{name} is silent: was the microphone off? Around its mean its samples are below {SILENCE}")
 
 
 def _resampled(waveform: Tensor, sample_rate: int) -> Tensor:

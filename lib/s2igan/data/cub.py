@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from s2igan import BadInput
@@ -43,6 +45,7 @@ def read(dataset: str, root: Path) -> Source:
     paths, labels, names, boxes = (_table(birds / table) for table in TABLES)
     classes, split = read_split(captions / "trainvalclasses.txt", captions / "testclasses.txt")
     by_id = _class_names(names, birds / "classes.txt")
+    each(lambda name: _check_known(name, by_id.values(), birds / "classes.txt"), classes)
 
     def image(row: tuple[int, str]) -> Image | None:
         key, path = row
@@ -113,6 +116,14 @@ def _class_names(table: dict[int, str], path: Path) -> dict[int, str]:
         twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
         raise BadInput(f"table {path} has the class {twice!r} twice: remove one")
     return names
+
+
+def _check_known(name: str, known: Collection[str], table: Path) -> None:
+    if name not in known:
+        near = [other for other in known if name.casefold() in other.casefold()]
+        near = near or difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise BadInput(f"class {name!r} is in a list of classes, but {table} does not have it{hint}")
 
 
 def _parts(path: str, table: Path, key: int) -> tuple[str, str]:

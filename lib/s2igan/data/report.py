@@ -19,6 +19,7 @@ from s2igan.data.faults import collected
 from s2igan.data.images import crop_to_box, open_image, read_image
 from s2igan.data.layout import Item, Source
 from s2igan.data.sources import find_source
+from s2igan.data.text_to_speech import is_spelled_out
 
 LISTED = 20  # faults of a kind that are named
 NAMED = 5  # classes
@@ -166,6 +167,7 @@ def _of_speech(source: Source, recordings: Sequence[AudioHeader], settings: Sett
             f"captions          {sum(spoken)} to be spoken by {settings.data_engine}, {_range(spoken, 'd')} an image"
             f"{used}; {_range(words, 'd')} words"
         )
+        said += _of_letters(source, settings.data_voices)
     if taken:
         used = f"; {settings.data_captions} of each are used" if max(taken) > settings.data_captions else ""
         said.append(f"recordings        {sum(taken)}, {_range(taken, 'd')} an image{used}")
@@ -188,6 +190,20 @@ def _of_speech(source: Source, recordings: Sequence[AudioHeader], settings: Sett
             if names:
                 said.append(f"  note            {what} alone in {len(names)} classes: {', '.join(names[:NAMED])}{more}")
     return said
+
+
+def _of_letters(source: Source, voices: Sequence[str]) -> list[str]:
+    """A note on captions that a voice would spell out."""
+    foreign = [
+        item.name for item in source.items if not item.recordings
+        and any(is_spelled_out(text, voice) for text in item.texts for voice in voices)
+    ]  # fmt: skip
+    if not foreign:
+        return []
+    return [
+        f"  note            captions of {len(foreign)} images, such as {foreign[0]}, are in letters that not all "
+        f"voices read ({', '.join(voices)}): they are spelled out; give DATA_VOICES of the language"
+    ]
 
 
 def _tally(names: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from s2igan.data.faults import any_so_far, each
 from s2igan.data.layout import Item, Source
 from s2igan.data.names import is_folder
 from s2igan.data.synthetic.dataset import write_dataset
+from s2igan.files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def read_source(dataset: str, data_dir: str | Path, mix_speech: bool = False) ->
 
     Raises BadInput, one line, for a folder that is absent or laid out otherwise, a table with a bad row, a class in
     both splits, listed without images or with one, an image missing or of zero bytes, an image without caption or
-    recording, a recording that belongs to an image and cannot be used, one file in both splits, and, unless
-    `mix_speech`, recordings of some images beside captions of others.
+    recording, a recording that belongs to an image and cannot be used, one file in both splits (of `folder` also a copy
+    of it), and, unless `mix_speech`, recordings of some images beside captions of others.
     """
     root = Path(data_dir)
     if not is_folder(root):
@@ -58,7 +59,7 @@ def read_source(dataset: str, data_dir: str | Path, mix_speech: bool = False) ->
             "set data_dir to the folder that holds it"
         )
     source = PUBLIC[dataset].read(dataset, root) if dataset in PUBLIC else folder.read(dataset, root)
-    checks = [lambda: _check_splits(source)]
+    checks = [lambda: _check_splits(source), *([lambda: _check_copies(source)] if dataset == "folder" else [])]
     if not any_so_far():  # of images that were left out these would say too much
         checks += [lambda: _check_counts(source, root), *([] if mix_speech else [lambda: _check_speech(source, root)])]
     each(lambda check: check(), checks)
@@ -84,6 +85,27 @@ def _check_splits(source: Source) -> None:
             raise BadInput(
                 f"images {other.path} and {item.path} are one file, of a training and of a test class: remove one"
             )
+
+
+def _check_copies(source: Source) -> None:
+    """Raises BadInput where an image of a training class and one of a test class have the same bytes.
+
+    Only files of one size are read. The splits of public data sets are what they are.
+    """
+    sizes: dict[int, list[Item]] = {}
+    for item in source.items:
+        sizes.setdefault(item.path.stat().st_size, []).append(item)
+    copies: list[str] = []
+    for items in sizes.values():
+        if len({source.split[item.label] for item in items}) == 2:
+            first: dict[str, Item] = {}
+            for item in items:
+                other = first.setdefault(file_sha256(item.path), item)
+                if source.split[other.label] != source.split[item.label]:
+                    copies.append(f"{other.path} and {item.path}")
+    if copies:
+        more = f", and {len(copies) - 1} more pairs" if copies[1:] else ""
+        raise BadInput(f"images {copies[0]} are equal, of a training and of a test class{more}: remove one of each")
 
 
 def _check_speech(source: Source, root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,12 @@ from s2igan.data import espeak, tacotron2
 
 DEFAULT_ENGINE = "espeak"  # a store spoken by it does not name its engine
 MOST_CHARACTERS = 5000  # of a text: some minutes of speech
+# Languages of espeak-ng that are not written in Latin letters, or not only.
+_OTHER_LETTERS = (
+    "am", "ar", "as", "ba", "be", "bg", "bn", "bpy", "bs", "chr", "cmn", "cv", "el", "fa", "grc", "gu", "he", "hi",
+    "hy", "hyw", "ja", "ka", "kk", "kn", "ko", "kok", "ky", "mk", "ml", "mr", "my", "ne", "nog", "or", "pa", "piqd",
+    "ru", "sd", "shn", "si", "sr", "ta", "te", "th", "ti", "tt", "ug", "uk", "ur", "yue", "zh",
+)  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # espeak-ng takes some of them for commands
 
 
@@ -64,6 +71,14 @@ def spoken_form(text: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in plain):  # what Python makes of bytes that are no UTF-8
         raise BadInput(f"the text {start} is not UTF-8: type it again in a terminal with a UTF-8 locale")
     return plain
+
+
+def is_spelled_out(text: str, voice: str) -> bool:
+    """Whether a voice of a language with Latin letters would spell `text` out, such as "chinese letter", since more
+    than half of its letters are others."""
+    letters = [sign for sign in text if sign.isalpha()]
+    others = sum(not unicodedata.name(sign, "LATIN").startswith("LATIN") for sign in letters)
+    return 2 * others > len(letters) and re.split("[-+]", voice.lower())[0] not in _OTHER_LETTERS
 
 
 def check_voice(voice: str, engine: str = DEFAULT_ENGINE) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from s2igan.config import SYNTHETIC
 from s2igan.data.audio import SAMPLE_RATE, read_audio
 from s2igan.data.synthetic.sets import SETS
+from s2igan.data.text_to_speech import is_spelled_out
 from s2igan.demo.pipeline import Pipeline, SpeechInput
 from s2igan.files import replacing
 from s2igan.reporting import plots
@@ -63,9 +64,11 @@ def speak_to_file(
     Raises: BadInput if nothing can be encoded, or `out` cannot be written.
     """
     speech_input = pipeline.encode(read_audio(audio), audio) if audio else pipeline.encode_text(text, voice)
-    name = one_line(speech_input.name)
-    source = "" if audio else f" ({voice or pipeline.settings.data_voices[0]})"
+    name, speaker = one_line(speech_input.name), voice or pipeline.settings.data_voices[0]
+    source = "" if audio else f" ({speaker})"
     print(f'speech input: {len(speech_input.waveform) / SAMPLE_RATE:.1f} s, "{name}"{source}')
+    if not audio and is_spelled_out(text, speaker):
+        print(f"note: the voice {speaker} spells these letters out: choose one of the language with --voice")
     print(describe_score(speech_input))
     if words := advice(speech_input, pipeline.settings.dataset):
         print(words)

@@ -7,16 +7,17 @@ import pandas as pd
 
 from s2igan.data.store import Store
 from s2igan.data.synthetic.captions import named_attributes
+from s2igan.data.synthetic.sets import SETS
 from s2igan.evaluation.attributes import attribute_guesses, nearest_classes
 
 
 def nearest_training_classes(store: Store) -> pd.DataFrame:
     """How near each unseen class of a synthetic set is to the training classes.
 
-    Returns: a row an unseen class; none for a data set without attributes. Columns: `nearest`, the training class with
-        the fewest different attributes; `different`, how many those are; `also true`, the share of the class's
-        captions, in percent, that are literally true of some training class too: every attribute that they name has the
-        same value there.
+    Returns: a row an unseen class; none for a set without attributes, and for one that is not synthetic, whose captions
+        are not taken apart. Columns: `nearest`, the training class with the fewest different attributes; `different`,
+        how many those are; `also true`, the share of the class's captions, in percent, that are literally true of some
+        training class too: every attribute that they name has the same value there.
     """
     columns = ["class", "nearest", "different", "also true"]
     caption_ids = store.caption_ids_of("test")
@@ -24,7 +25,8 @@ def nearest_training_classes(store: Store) -> pd.DataFrame:
     splits = zip(store.classes, store.class_split, strict=True)
     training = [store.attributes[name] for name, split in splits if split == "train"] if store.attributes else []
     rows = []
-    for unseen, (nearest, different) in nearest_classes(store).items():
+    near = nearest_classes(store) if store.dataset in SETS else {}
+    for unseen, (nearest, different) in near.items():
         values = store.attributes[store.classes[unseen]]
         equal = [{name for name in values if others[name] == values[name]} for others in training]
         captions = (store.caption_text[i] for i in caption_ids[labels == unseen])

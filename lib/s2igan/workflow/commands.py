@@ -38,6 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
     except click.Abort:
         return 130
+    except (ImportError, MemoryError) as error:
+        if "s2igan" in str(error) or "s2igan" in (getattr(error, "name", None) or ""):
+            raise  # a fault of this code
+        said = one_line(str(error)) or "memory ran out"
+        print(f"error: {said}: is memory limited (ulimit -v), or {sys.prefix} not whole?", file=sys.stderr)
     return 2
 
 

@@ -37,6 +37,11 @@ def prepare() -> None:
             os.fstat(descriptor)
         except OSError:
             os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+    try:
+        os.getcwd()
+    except OSError as error:
+        print(f"error: the current folder cannot be used ({error.strerror}): change to another one", file=sys.stderr)
+        sys.exit(2)
     wanted = with_own_python(os.environ)
     if wanted != dict(os.environ):
         left_out = sorted(set(foreign_paths(os.environ)))

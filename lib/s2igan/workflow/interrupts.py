@@ -17,16 +17,26 @@ def stoppable(work: Callable[[], int]) -> int:
     """Runs `work` in a thread, so that Ctrl-C and kill end this process and all that it started at once.
 
     Snakemake would let running jobs finish, and nbclient would wait for its kernel. What is cut off resumes from its
-    checkpoint.
+    checkpoint. Returns and raises what `work` does.
     """
     status: list[int] = []
-    thread = threading.Thread(target=lambda: status.append(work()), daemon=True)
+    raised: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            status.append(work())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
             signal.signal(number, lambda number, _: stop(128 + number, "stopped: the next call resumes from here"))
     thread.start()
     thread.join()
-    return status[0] if status else 1
+    if raised:
+        raise raised[0]
+    return status[0]
 
 
 def stop(status: int, message: str = "") -> None:
