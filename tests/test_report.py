@@ -1,5 +1,7 @@
 """What is said of a data set before work starts, and CHECK=1."""
 
+import re
+
 import numpy as np
 import pytest
 import soundfile
@@ -63,6 +65,22 @@ def test_captions_that_a_voice_would_spell_out_are_said(tmp_path):
 )
 def test_text_in_other_letters_is_spelled_out(text, voice, spelled):
     assert is_spelled_out(text, voice) == spelled
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"data_voices": ["elvish"]}, "voice 'elvish' does not exist"),
+        ({"data_validation": 0.8}, "of them 3 would be kept for validation, .* or give DATA_VALIDATION=0"),
+    ],
+)
+def test_settings_that_do_not_fit_the_data_are_faults(tmp_path, more, line):
+    (fault,) = report.examine(settings_of(make_folder(tmp_path), **more)).faults
+    assert re.search(line, fault)
+
+
+def test_a_voice_that_speaks_nothing_is_not_looked_for(tmp_path):
+    assert report.examine(settings_of(make_recorded(tmp_path), data_voices=["elvish"])).faults == ()
 
 
 def test_recordings_are_counted_by_kind(tmp_path):
@@ -142,11 +160,12 @@ def test_boxes_and_orientations(tmp_path):
     with Image.open(path) as image:
         image.convert("RGB").save(path, exif=exif)
     found = report.examine(settings_of(tmp_path, "cub"))
-    assert found.faults == ()
+    (few,) = found.faults
+    assert "dataset 'cub' has 1 training classes" in few
     assert "1 have an EXIF orientation: they stay as they are stored, as bounding boxes are" in str(found.found)
     boxes = tmp_path / "CUB_200_2011/bounding_boxes.txt"
     write(boxes, "3 900 900 5 5", *boxes.read_text().splitlines()[1:])
-    (fault,) = report.examine(settings_of(tmp_path, "cub")).faults
+    fault = report.examine(settings_of(tmp_path, "cub")).faults[-1]
     assert "Ani_1.jpg is 50 x 40 pixels: its bounding box" in fault
 
 

@@ -16,7 +16,7 @@ from small_sets import OPTIONS, draw, make_folder
 from s2igan import BadInput, speech
 from s2igan.data import chunks, espeak
 from s2igan.data.batches import augment, centre_crop, pad_mels, pyramid
-from s2igan.data.build import _split_validation, build_store
+from s2igan.data.build import build_store, split_validation
 from s2igan.data.images import read_image
 from s2igan.data.sources import read_source
 from s2igan.data.store import open_store
@@ -75,9 +75,9 @@ def test_the_fingerprint_tells_stores_apart(tmp_path):
 
 def test_no_validation_classes_when_none_are_asked_for(tmp_path):
     source = read_source("folder", make_folder(tmp_path))
-    assert _split_validation(source, 0, 0) == list(source.split)
+    assert split_validation(source, 0, 0) == list(source.split)
     with pytest.raises(BadInput, match=r"4 training classes.*3 would be kept"):
-        _split_validation(source, 0.75, 0)
+        split_validation(source, 0.75, 0)
 
 
 def test_an_interrupted_build_resumes(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from s2igan import config
 from s2igan.files import parse_json, read_yaml
 from s2igan.workflow.commands import main
 from s2igan.workflow.notebook import verbatim
-from s2igan.workflow.words import read_words
+from s2igan.workflow.words import read_words, with_file
 
 LAUGHS = "a: &a [l, l]\n"
 LAUGHS += "".join(f"{c}: &{c} [{','.join([f'*{d}'] * 9)}]\n" for d, c in itertools.pairwise("abcdefgh"))
@@ -64,6 +64,12 @@ def test_odd_parameter_files_are_refused_in_one_line(text, said, tmp_path, monke
     error = capsys.readouterr().err
     assert said in error and error.startswith("error: ") and error.count("\n") == 1 and len(error) < 400
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_a_parameter_file_may_lie_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "my.yaml").write_text("rdg_steps: 3")
+    assert with_file({"params": "~/my.yaml"}) == {"rdg_steps": 3}
 
 
 def test_a_parameter_file_may_repeat_itself_with_an_anchor(tmp_path):

@@ -64,7 +64,7 @@ def build_store(
     out = Path(out)
     for voice in voices:
         check_voice(voice, engine)
-    class_split = _split_validation(source, validation, seed)
+    class_split = split_validation(source, validation, seed)
     planned = [
         caption for k, item in enumerate(source.items) for caption in _captions_of(k, item, captions, voices, seed)
     ]
@@ -176,14 +176,14 @@ def _index(source: Source, captions: list[Caption], class_split: list[str], sett
     }
 
 
-def _split_validation(source: Source, validation: float, seed: int) -> list[str]:
-    """The split of each class, 'train', 'val' or 'test'."""
+def split_validation(source: Source, validation: float, seed: int) -> list[str]:
+    """The split of each class, 'train', 'val' or 'test'. Raises BadInput where fewer than two are left to train."""
     train = [label for label, split in enumerate(source.split) if split == "train"]
     count = max(2, round(validation * len(train))) if validation > 0 else 0
     if len(train) - count < 2:
         raise BadInput(
             f"dataset {source.dataset!r} has {len(train)} training classes: of them {count} would be kept for "
-            "validation, and at least 2 must remain"
+            "validation, and at least 2 must remain: add classes, or give DATA_VALIDATION=0"
         )
     held_out = set(np.random.default_rng(seed).permutation(train)[:count].tolist())
     return ["val" if label in held_out else split for label, split in enumerate(source.split)]

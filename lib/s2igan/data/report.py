@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,11 +16,12 @@ from PIL import ExifTags
 from s2igan import BadInput
 from s2igan.config import Settings
 from s2igan.data.audio import AudioHeader, checked_header, read_audio
+from s2igan.data.build import split_validation
 from s2igan.data.faults import collected
 from s2igan.data.images import crop_to_box, open_image, read_image
 from s2igan.data.layout import Item, Source
 from s2igan.data.sources import find_source
-from s2igan.data.text_to_speech import is_spelled_out
+from s2igan.data.text_to_speech import check_voice, is_spelled_out
 
 LISTED = 20  # faults of a kind that are named
 NAMED = 5  # classes
@@ -60,9 +62,20 @@ def examine(settings: Settings, root: str | Path = ".", full: bool = False) -> R
     images, bad_images = _of_each(lambda item: _image(item, full), source.items)
     paths = list(dict.fromkeys(path for item in source.items for path in item.recordings))
     recordings, bad_recordings = _of_each(lambda path: _recording(path, full), paths)
+    faults += _of_settings(source, settings)
     found = [*_of_images(source, images, settings), *_of_speech(source, recordings, settings)]
     found += [f"not used          {kind}" for kind in source.unused]
     return Report(tuple(found), (*faults, *bad_images, *bad_recordings))
+
+
+def _of_settings(source: Source, settings: Settings) -> list[str]:
+    """A line for each setting that does not fit the data, which the first stage would refuse."""
+    voices = [] if all(item.recordings for item in source.items) else settings.data_voices
+    checks = [
+        lambda: split_validation(source, settings.data_validation, settings.data_seed),
+        *(partial(check_voice, voice, settings.data_engine) for voice in voices),
+    ]
+    return _of_each(lambda check: check(), checks)[1]
 
 
 def listed(faults: Iterable[str]) -> list[str]:

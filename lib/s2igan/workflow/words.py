@@ -77,4 +77,4 @@ def with_file(given: dict[str, Any]) -> dict[str, Any]:
     path = more.pop("params")
     if not isinstance(path, str) or any(ord(sign) < 32 or ord(sign) == 127 for sign in path):
         raise BadInput(f"parameter 'params' is {config.quoted(path)}: it must be the name of a file")
-    return {**in_plural(config.from_yaml(path)), **more}
+    return {**in_plural(config.from_yaml(os.path.expanduser(path))), **more}
