@@ -20,9 +20,13 @@
 
 # Other packages, another Python or another start of it: the virtual environment has its own.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUTF8 PYTHONINSPECT PYTHONOPTIMIZE PYTHONWARNINGS
-.PHONY: help study study-full distinctive speak verify test test-machines lint fuzz kill-test bench lab read site clean
+GOALS := help study study-full distinctive speak verify test test-machines lint fuzz kill-test bench lab read site clean
+.PHONY: $(GOALS)
 .DEFAULT_GOAL := help
 VENV := .venv
+# Before anything runs: make would come to `5` in `make study SEEDS 5` after the study.
+UNKNOWN := $(filter-out $(GOALS) $(VENV)/.installed $(VENV)/.site,$(MAKECMDGOALS))
+$(if $(UNKNOWN),$(error '$(firstword $(UNKNOWN))' is nothing to make: give one of $(GOALS), and values as NAME=value))
 PY := $(VENV)/bin/python
 # The first Python that works, is of a version that the lock covers, and can make virtual environments.
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))

@@ -141,6 +141,15 @@ def test_make_passes_values_as_they_are(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("words", [["study", "5"], ["study", "SEEDS", "5"], ["stduy"]])
+def test_make_refuses_other_words_before_anything_runs(words, tmp_path):
+    project_with_python(tmp_path, 'echo "it ran"\n')
+    ended = subprocess.run(["make", *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2 and "it ran" not in ended.stdout
+    assert f"'{words[min(1, len(words) - 1)]}' is nothing to make: give one of help study" in ended.stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_with_jobs_runs_one_command_and_without_running_shows_it(tmp_path):
     project_with_python(tmp_path, 'echo "$@"\nprintenv LIST\n')
     assert made(tmp_path, "-j4", "study", LIST="1") == ["-m s2igan study LIST", "1"]
