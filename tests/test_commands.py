@@ -205,3 +205,9 @@ def test_make_speak_passes_any_text_in_any_folder(text, tmp_path):
     words = made(tmp_path, "speak", TEXT=text, OUT=f"{text}.png")
     assert words == ["-m", "s2igan", "speak", "--out", f"{text}.png", "--", text]
     assert not (tmp_path / "made").exists()
+
+
+def test_errors_of_snakemake_are_one_line():
+    traceback = 'Traceback (most recent call last):\n  File "io.py", line 1, in remove\n    rm(file)\nOSError: no'
+    errors = ['WorkflowError in file "/a/Snakefile", line 20:\nit is wrong\n  File "/a/Snakefile", line 20', traceback]
+    assert run_study.in_one_line(errors) == 'WorkflowError in file "/a/Snakefile", line 20: it is wrong OSError: no'

@@ -1,7 +1,9 @@
 """What a user's machine brings along: variables, folders, quotas, locks, closed streams."""
 
+import builtins
 import errno
 import fcntl
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from small_sets import make_folder
 
 from s2igan import BadInput
 from s2igan.workflow import environment, machine
+from s2igan.workflow.commands import main
 from s2igan.workflow.lock import alone
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -164,3 +167,55 @@ def test_a_lock_that_cannot_be_written_is_one_line(number, tmp_path, monkeypatch
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(BadInput, match=r"cannot write .*lock"), alone(tmp_path / ".lock"):
         pass
+
+
+def without_rights(monkeypatch, name: str) -> None:
+    """Makes this user one who may not open files and folders of this name, nor see what is in such a folder."""
+
+    def refusing(call, itself):
+        def refuse(path=".", *more, **named):
+            parts = () if isinstance(path, int) else Path(os.fsdecode(path)).absolute().parts
+            if name in (parts if itself else parts[:-1]):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fsdecode(path))
+            return call(path, *more, **named)
+
+        return refuse
+
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: name not in Path(path).parts and allowed(path, mode))
+    for call in ("stat", "open", "listdir", "scandir", "mkdir"):
+        monkeypatch.setattr(os, call, refusing(getattr(os, call), itself=call in ("open", "listdir", "scandir")))
+    monkeypatch.setattr(builtins, "open", refusing(open, True))
+    monkeypatch.setattr(io, "open", refusing(io.open, True))
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("runs.csv", ["keep", "results/toy/mini-birds"], "analysis/runs.csv cannot be read: Permission"),
+        ("toy", ["verify", "STUDY=toy"], "results/toy/mini-birds cannot be read or written: Permission denied"),
+        ("metrics.json", ["study", "STUDY=toy"], "data/metrics.json may not be read: give yourself"),
+        ("index.json", ["study", "STUDY=toy"], "file data/toy/mini-flowers/index.json may not be read"),
+        ("data", ["study", "STUDY=toy"], "folder {here}/results/toy/mini-birds/data may not be read and written: give"),
+        ("toy", ["study", "STUDY=toy", "LIST=1"], "folder {here}/results/toy may not be read: give yourself the right"),
+        ("results", ["study", "STUDY=toy"], "cannot write {here}/results"),
+        ("sen.safetensors", ["speak", "a rose", "--weights", "results/toy"], "sen.safetensors cannot be read"),
+        ("trees", ["study", "DATASET=folder", "DATA_DIR=trees", "CHECK=1"], "cannot be read"),
+        ("captions", ["study", "DATASET=folder", "DATA_DIR=trees", "CHECK=1"], "folder trees/captions cannot be read"),
+    ],
+)
+def test_what_may_not_be_read_or_written_is_one_line(name, words, said, tmp_path, monkeypatch, capsys):
+    files = ["Snakefile", "results/toy/mini-birds/analysis/runs.csv", "results/toy/mini-birds/data/metrics.json"]
+    files += ["data/toy/mini-flowers/index.json", "results/toy/sen.safetensors", "results/reference/runs/mini-birds/x"]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    make_folder(tmp_path / "trees")
+    monkeypatch.chdir(tmp_path)
+    before = {path for path in tmp_path.rglob("*") if path.name != ".lock"}
+    with monkeypatch.context() as patch:
+        without_rights(patch, name)
+        assert main(words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and err.count("\n") == 1 and said.format(here=tmp_path) in err, err
+    assert {path for path in tmp_path.rglob("*") if path.name != ".lock"} == before

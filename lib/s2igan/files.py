@@ -183,6 +183,8 @@ def read_array(path: str | Path, mapped: bool = False) -> np.ndarray:
         raise BadInput(f"file {path} does not exist")
     try:
         return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except PermissionError as error:
+        raise BadInput(f"file {path} cannot be read: {error.strerror}") from None
     except Exception as error:  # numpy parses the header as Python, and lets through whatever that raises
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise BadInput(f"file {path} is no whole .npy array: {reason}") from None
@@ -296,6 +298,14 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
     """Writes `content` to `path`, which afterwards holds all of it or what it held before."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copies a file, whole or not at all. Raises BadInput as `replacing`, and where `source` cannot be read."""
+    if not os.access(source, os.R_OK):
+        raise BadInput(f"file {source} does not exist or may not be read")
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def write_json(path: str | Path, value: Any) -> None:

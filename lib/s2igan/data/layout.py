@@ -8,7 +8,7 @@ from pathlib import Path
 
 from s2igan import BadInput
 from s2igan.data.faults import each
-from s2igan.data.names import CONTROL, check_file, entries, is_folder, split_ending
+from s2igan.data.names import CONTROL, check_file, entries, is_folder, is_there, split_ending
 from s2igan.data.recordings import find_recordings
 from s2igan.data.text_to_speech import MOST_CHARACTERS
 from s2igan.data.unused import Unused, UnusedFiles
@@ -62,7 +62,7 @@ class Image:
 
 def check_layout(dataset: str, root: Path, *entries_of_it: str) -> None:
     """Raises BadInput unless `root` has all entries."""
-    missing = [entry for entry in entries_of_it if not (root / entry).exists()]
+    missing = [entry for entry in entries_of_it if not is_there(root / entry)]
     if missing:
         names = {name.casefold(): name for name in entries(root)}
         near = [names[entry.casefold()] for entry in missing if entry.casefold() in names]

@@ -99,6 +99,11 @@ def entries(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is something of this name. Raises BadInput where that cannot be known."""
+    return _mode(path) != 0
+
+
 def is_folder(path: Path) -> bool:
     """Whether `path` is a folder. Raises BadInput where that cannot be known."""
     return stat.S_ISDIR(_mode(path))

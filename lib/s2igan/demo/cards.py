@@ -22,7 +22,7 @@ from s2igan.demo import packed_weights
 from s2igan.demo.card_metrics import OOD, measure
 from s2igan.demo.out_of_distribution import THRESHOLD_PERCENTILE, fit_out_of_distribution
 from s2igan.demo.packed_weights import NETWORKS
-from s2igan.files import replacing, write_atomic
+from s2igan.files import copy_file, write_atomic
 from s2igan.reporting.collect import PLACES
 from s2igan.training.logs import read_log
 from s2igan.training.records import read_metrics, read_parameters
@@ -62,8 +62,7 @@ def export(study: Path, out: Path, seed: int = 0) -> Path:
         for name, folder in folders.items():
             packed_weights.write(part / f"{name}.safetensors", *_pack(name, folder, store))
             if (folder / "log.jsonl").is_file():
-                with replacing(part / f"{name}.jsonl") as temporary:
-                    shutil.copyfile(folder / "log.jsonl", temporary)
+                copy_file(folder / "log.jsonl", part / f"{name}.jsonl")
         metrics = measure(part, folders, store)
         for name, folder in folders.items():
             write_atomic(part / f"{name}.md", _card(name, part, folder, store, metrics))

@@ -7,7 +7,6 @@ nothing that only a training needs: no classifier of L_d, no discriminator, no e
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from s2igan import BadInput
 from s2igan.config import Settings, identity, resolve, slug
 from s2igan.evaluation.feature_networks import ProxyNetwork, freeze, proxy_with
-from s2igan.files import check_form, replacing
+from s2igan.files import check_form, copy_file
 from s2igan.training.weights import read_weights, save_weights
 
 # {name of the file: (stage, system)}; the system is "" for the two proxy feature networks of the data stage.
@@ -162,8 +161,7 @@ def load_reference(network: nn.Module, settings: Settings, stage: str, folder: P
     network.load_state_dict(loaded, strict=False)
     log = folder_of(settings, root) / f"{name}.jsonl"
     if log.is_file():
-        with replacing(folder / "log.jsonl") as temporary:
-            shutil.copyfile(log, temporary)
+        copy_file(log, folder / "log.jsonl")
     return network.eval()
 
 

@@ -10,7 +10,16 @@ import yaml
 
 from s2igan import BadInput
 from s2igan.config import SYNTHETIC
-from s2igan.files import make_folder, read_json, replacing, replacing_folder, write_atomic, write_json, writing
+from s2igan.files import (
+    copy_file,
+    read_bytes,
+    read_json,
+    replacing,
+    replacing_folder,
+    write_atomic,
+    write_json,
+    writing,
+)
 from s2igan.reporting.collect import COLUMNS, collect, finished, in_order, parameters_of, read_table
 from s2igan.training.records import AGAIN
 
@@ -33,13 +42,12 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
     dataset = dataset or study.name
     analysed = set(read_table(study / "analysis" / "runs.csv", "run").run)  # not what an earlier study left beside them
     folders = finished(study, analysed)
+    contents: dict[Path, bytes | str] = {}  # all is read before anything is written
     for run in folders:
         target = out / "runs" / dataset / run.name
-        make_folder(target)
-        for name in KEPT_OF_A_RUN:
-            if (run / name).is_file():
-                _copy(run / name, target / name)
-        write_atomic(target / "params.yaml", yaml.safe_dump(parameters_of(run), sort_keys=False))
+        kept = [name for name in KEPT_OF_A_RUN if (run / name).is_file()]
+        contents |= {target / name: read_bytes(run / name) for name in kept}
+        contents[target / "params.yaml"] = yaml.safe_dump(parameters_of(run), sort_keys=False)
     table = collect(folders)[COLUMNS].assign(dataset=dataset)
     if (out / "metrics.csv").is_file():
         key = ["dataset", "system", "seed"]
@@ -48,6 +56,8 @@ def keep(study: Path, out: Path, dataset: str = "") -> None:
         table = pd.concat([old[~replaced], table])
     table["place"] = in_order(table.system)
     table = table.sort_values(["dataset", "place", "seed"], kind="stable").drop(columns="place")
+    for path, content in contents.items():
+        write_atomic(path, content)
     with replacing(out / "metrics.csv") as temporary:
         table.to_csv(temporary, index=False)
     if study.name in SYNTHETIC:
@@ -78,7 +88,7 @@ def keep_tables(tables: Path, out: Path) -> None:
     if name != "tables":
         _copy_figures(tables, out / name)
         if (tables / "metrics.csv").is_file():
-            _copy(tables / "metrics.csv", out / name / "metrics.csv")
+            copy_file(tables / "metrics.csv", out / name / "metrics.csv")
         return
     datasets = read_table(tables / "metrics.csv", "dataset").dataset.unique()
     if others := [name for name in datasets if name not in SYNTHETIC]:
@@ -93,7 +103,8 @@ def _copy_figures(source: Path, target: Path, *without: str) -> None:
     twins = [path.with_suffix(".png").name for path in source.glob("*.svg")]
     left = ("metrics.csv", "params.yaml", "timing.json", "benchmark*.tsv", ".*", *twins, *without)
     with writing(target), replacing_folder(target) as part:
-        shutil.copytree(source, part, ignore=shutil.ignore_patterns(*left), dirs_exist_ok=True)
+        left_out = shutil.ignore_patterns(*left)
+        shutil.copytree(source, part, ignore=left_out, copy_function=copy_file, dirs_exist_ok=True)
         for path in part.glob("*.ipynb"):
             notebook = read_json(path)
             try:
@@ -104,8 +115,3 @@ def _copy_figures(source: Path, target: Path, *without: str) -> None:
             except (TypeError, KeyError, AttributeError):
                 raise BadInput(f"{source / path.name} is no notebook: {AGAIN}") from None
             write_json(path, notebook)
-
-
-def _copy(source: Path, target: Path) -> None:
-    with replacing(target) as temporary:
-        shutil.copyfile(source, temporary)

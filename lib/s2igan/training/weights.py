@@ -94,6 +94,8 @@ def read_weights(
         reason = "its checksum differs" if expected and expected != content_digest([about, tensors]) else ""
         if not reason and (name := not_finite(tensors)):
             reason = f"tensor {name} is not finite"
+    except PermissionError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

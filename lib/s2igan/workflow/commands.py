@@ -5,6 +5,7 @@ What imports torch, Snakemake or papermill is imported where it is used, so that
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -22,6 +23,8 @@ from s2igan.workflow.run_study import run_study
 from s2igan.workflow.study import systems_of
 from s2igan.workflow.words import as_list, read_words
 
+# What a file system says of a file that this user may not read or write, or that it cannot; no fault of this code.
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOSPC, errno.EDQUOT)
 FILE = click.Path(path_type=Path)
 PARENT = click.option("--parent", type=int, metavar="PID", help="Stop when this process has ended.")
 
@@ -36,6 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {said[:1].lower()}{said[1:]} ({where} --help)", file=sys.stderr)
     except BadInput as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
+    except OSError as error:
+        if error.errno not in REFUSED or not error.filename:
+            raise
+        said = os.fsdecode(error.filename)
+        print(f"error: {one_line(said)} cannot be read or written: {error.strerror}", file=sys.stderr)
     except click.Abort:
         return 130
     except (ImportError, MemoryError) as error:

@@ -19,8 +19,10 @@ import yaml
 
 from s2igan import BadInput, config
 from s2igan.files import make_folder, project_root, read_text, write_atomic, write_json
+from s2igan.reporting.text import one_line
 from s2igan.training.gpus import visible_gpus
 from s2igan.workflow import study
+from s2igan.workflow.access import check_access
 from s2igan.workflow.gpu_slots import check_gpu
 from s2igan.workflow.interrupts import stoppable
 from s2igan.workflow.lock import alone
@@ -76,6 +78,7 @@ def run_study(words: Iterable[str], full: bool) -> int:
     folder = root / "results" / chosen.name
     asked = root / ".snakemake" / "listed.yaml" if call.listing else folder / "study.yaml"
     with alone(root / "results" / ".lock"):
+        check_access([folder, *(config.store_dir(values).parent for values in chosen.of.values())], not call.listing)
         write_atomic(asked, yaml.safe_dump(call.given, sort_keys=False))
         if status := download_missing(chosen, call.listing):  # before Snakemake looks at the folders
             return status
@@ -240,12 +243,19 @@ def snakemake(arguments: list[str], events: Events) -> int:
             cli.main(arguments)  # notebooks are other processes and not redirected
     except SystemExit as end:
         if end.code and not events.failed:
-            print("error: " + "\n".join(events.errors), file=sys.stderr)
+            print(f"error: {in_one_line(events.errors)}", file=sys.stderr)
         return int(end.code or 0)
     except OSError as error:  # its own files in .snakemake
         print(f"error: cannot write {error.filename or '.snakemake'}: {error.strerror or error}", file=sys.stderr)
         return 2
     return 0
+
+
+def in_one_line(errors: list[str]) -> str:
+    """What Snakemake says of its errors, without the lines of code that they passed."""
+    said = [error.strip().splitlines()[-1] if "Traceback (most" in error else error for error in errors]
+    lines = [line.strip() for error in said for line in error.splitlines()]
+    return one_line(" ".join(line for line in lines if line and not line.startswith("File ")))[:800]
 
 
 def measured(events: Events) -> dict[str, Any]:
