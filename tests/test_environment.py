@@ -219,3 +219,19 @@ def test_what_may_not_be_read_or_written_is_one_line(name, words, said, tmp_path
     err = capsys.readouterr().err
     assert err.startswith("error: ") and err.count("\n") == 1 and said.format(here=tmp_path) in err, err
     assert {path for path in tmp_path.rglob("*") if path.name != ".lock"} == before
+
+
+@pytest.mark.parametrize("home", [None, "none", "read-only"])
+def test_without_a_home_that_can_be_written_a_sentence_is_spoken_in_silence(home, tmp_path, monkeypatch):
+    if home == "read-only":
+        (tmp_path / home).mkdir(mode=0o500)
+        if os.access(tmp_path / home, os.W_OK):  # root, whom permissions do not bind: no folder can be made in a file
+            (tmp_path / home).rmdir()
+            (tmp_path / home).mkdir()
+            (tmp_path / home / ".config").touch()
+            (tmp_path / home / ".cache").touch()
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"):
+        monkeypatch.delenv(name, raising=False)
+    given = {"HOME": str(tmp_path / home)} if home else {}
+    ran = run(["speak", "a red flower", "--out", str(tmp_path / "a.png")], ROOT, TMPDIR="/tmp", **given)
+    assert (ran.returncode, ran.stderr) == (0, "") and (tmp_path / "a.png").is_file()

@@ -43,12 +43,3 @@ def test_interrupts_end_the_work_and_all_that_it_started(times):
     assert process.returncode == 130 and said == ("", "")
     psutil.wait_procs([child], timeout=10)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
-
-
-def test_what_stops_the_work_is_raised_where_it_was_called():
-    def work():
-        raise BadInput("no such thing")
-
-    with pytest.raises(BadInput, match="no such thing"):
-        stoppable(work)
-    assert stoppable(lambda: 3) == 3

@@ -54,6 +54,7 @@ def prepare() -> None:
     os.environ.update(with_own_folders(os.environ))
     os.environ.pop("MATPLOTLIBRC", None)
     os.environ["MPLBACKEND"] = "agg"
+    os.environ["MPLCONFIGDIR"] = own_cache(os.environ, "matplotlib")
 
 
 def foreign_paths(environment: Mapping[str, str]) -> list[str]:
@@ -112,6 +113,11 @@ def own_folder(temporary: str) -> Path:
     return Path(tempfile.mkdtemp(prefix="s2igan-"))
 
 
+def own_cache(environment: Mapping[str, str], name: str) -> str:
+    """The folder of this project's files in the user's cache, which stay from run to run."""
+    return os.path.join(environment["XDG_CACHE_HOME"], "s2igan", name)
+
+
 def can_write(folder: str) -> bool:
     """Whether files can be made in `folder`, which is made where it is not there."""
     try:
@@ -133,10 +139,10 @@ def kernel_environment(threads: int, environment: Mapping[str, str] | None = Non
     base = with_own_python(environment)
     base |= with_own_folders(base)
     base = {name: value for name, value in base.items() if not name.startswith(("JUPYTER_", "IPYTHON"))}
-    private, cache = own_folder(base["TMPDIR"]), os.path.join(base["XDG_CACHE_HOME"], "s2igan")
+    private = own_folder(base["TMPDIR"])
     base.pop("MATPLOTLIBRC", None)
     return base | {
-        "MPLBACKEND": INLINE, "MPLCONFIGDIR": os.path.join(cache, "matplotlib"),
+        "MPLBACKEND": INLINE, "MPLCONFIGDIR": own_cache(base, "matplotlib"),
         "IPYTHONDIR": str(private / "ipython"), "JUPYTER_NO_CONFIG": "1",
         **{f"JUPYTER_{kind.upper()}_DIR": str(private / "jupyter" / kind) for kind in ("config", "data", "runtime")},
         # The kernel of the running Python, whatever else is installed for the user.
