@@ -13,14 +13,14 @@ def check_access(folders: Iterable[Path], writes: bool = True) -> None:
     """Raises BadInput for the first file in `folders` that may not be read, and for the first folder in which nothing
     may be read or, where the study `writes`, written.
 
-    Snakemake finds that out between two runs. Folders of drawn images are left out: they are made anew.
+    Snakemake finds that out between two runs. Folders of drawn images are left out: they are made again.
     """
     for folder in folders:
         _check(folder, writes)
-        for here, names, files in os.walk(folder):
+        for inside, names, files in os.walk(folder):
             names[:] = [name for name in names if not name.endswith(".drawn")]
             for name in (*names, *files):
-                _check(Path(here, name), writes)
+                _check(Path(inside, name), writes)
 
 
 def _check(path: Path, writes: bool) -> None:
