@@ -79,3 +79,23 @@ def test_what_is_missing_is_said_in_one_line(study, tmp_path):
     (copied / "params.yaml").unlink()
     with pytest.raises(BadInput, match=r"params\.yaml does not exist"):
         open_run(copied)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("params.yaml", "dataset: mini-flowers", "dataset: mini-birds", r"params.yaml is of another run: its dataset"),
+        ("metrics.json", '"preset": "', '"preset": "not ', r"params.yaml is of another run: its preset is"),
+        ("metrics.json", '"system": "S2IGAN"', '"system": "T2I"', r"metrics.json is of the unknown system 'T2I'"),
+        ("metrics.json", '"value": 1.0', '"value": "high"', r"metrics.json is damaged \('metrics' 0 'value'"),
+        ("metrics.json", '"checksums": {', '"checksums": "x", "c": {', r"metrics.json is damaged \('checksums'"),
+    ],
+)
+def test_files_of_another_run_or_kind_are_one_line(study, tmp_path, name, old, new, said):
+    copied = shutil.copytree(study[1], tmp_path / "run")
+    content = (copied / name).read_text()
+    assert old in content
+    (copied / name).write_text(content.replace(old, new))
+    with pytest.raises(BadInput, match=said) as caught:
+        open_run(copied)
+    assert "\n" not in str(caught.value)

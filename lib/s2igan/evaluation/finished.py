@@ -139,9 +139,19 @@ class FinishedRun:
 
 
 def open_run(folder: str | Path) -> FinishedRun:
-    """A finished run of any stage. Raises BadInput where it has not finished, or its record is damaged."""
+    """A finished run of any stage. Raises BadInput where it has not finished, or its record is damaged or of another
+    run than its settings."""
     folder = Path(folder)
     record, settings = read_metrics(folder), read_settings(folder)
+    systems = {"sen": SEN_SYSTEMS, "rdg": RDG_SYSTEMS}.get(record["stage"], {record["system"]: {}})
+    if record["system"] not in systems:
+        raise BadInput(f"{folder / 'metrics.json'} is of the unknown system {record['system']!r}: {AGAIN}")
+    for name in ("dataset", "preset"):
+        if record[name] != getattr(settings, name):
+            raise BadInput(
+                f"{folder / 'params.yaml'} is of another run: its {name} is {getattr(settings, name)!r}, metrics.json "
+                f"says {record[name]!r}; {AGAIN}"
+            )
     of_run = {} if record["stage"] in ("data", "classifier") else {"system": record["system"], "seed": record["seed"]}
     return FinishedRun(folder, settings.model_copy(update=of_run))
 

@@ -53,6 +53,7 @@ class Record(BaseModel):
     commit: str
     versions: dict[str, str]
     fingerprint: str = ""
+    checksums: dict[str, str] = {}  # of the run's weights, by file
     metrics: list[Metric]
 
 
