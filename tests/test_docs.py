@@ -11,8 +11,9 @@ import yaml
 
 from s2igan import BadInput, config, losses
 from s2igan.config import datasets, engines, systems
+from s2igan.config import languages as language_voices
 from s2igan.data import layout, names, sources, text_to_speech
-from s2igan.data.synthetic import captions, classes, drawn_set, sets
+from s2igan.data.synthetic import captions, classes, drawn_set, english, grammar, languages, sets
 from s2igan.data.synthetic.dataset import draw_image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,6 +113,7 @@ def blocks(heading: str) -> list[str]:
 def run():
     """Runs the blocks of a section with the names of some modules; rows that they add to tables are taken out again."""
     tables = (losses.ADVERSARIAL, config.RDG_SYSTEMS, datasets.DATASETS, engines.ENGINE_VOICES, sets.SETS)
+    tables = (*tables, english.ENGLISH.sets, languages.LANGUAGES, language_voices.LANGUAGE_VOICES)
     tables = (*tables, text_to_speech.ENGINES, sources.PUBLIC)
     before = [dict(table) for table in tables]
 
@@ -160,11 +162,19 @@ def test_data_sets_are_added_as_the_docs_say(run, tmp_path):
     assert source.split == ("train", "test") and source.items[1].texts == ("a bird", "a red bird")
     assert "mine" in datasets.DATASETS
 
-    run("A synthetic set", drawn_set, sets, datasets)
+    run("A synthetic set", drawn_set, grammar, english, sets, datasets)
     chosen, rng = classes.choose_classes("mini-boats", 6, np.random.default_rng(0)), np.random.default_rng(1)
     assert draw_image("mini-boats", chosen[0], rng).size == (64, 64)
     said = captions.describe("mini-boats", chosen[0], rng)
     assert f" {chosen[0]['hull']} boat " in said and "hull" in captions.named_attributes("mini-boats", said)
+
+
+def test_a_language_is_added_as_the_docs_say(run):
+    run("A language", grammar, languages, language_voices)
+    chosen = classes.choose_classes("mini-flowers", 6, np.random.default_rng(0))[0] | {"colour": "red"}
+    said = captions.describe("mini-flowers", chosen, np.random.default_rng(1), language="indonesian")
+    assert "bunga" in said and " merah" in said
+    assert config.resolve({"data_language": "english,indonesian"}).data_voices[-2:] == ("id", "id+f3")
 
 
 def test_an_engine_is_added_as_the_docs_say(run):

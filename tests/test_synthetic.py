@@ -15,7 +15,9 @@ from s2igan.data.synthetic.canvas import COLOURS
 from s2igan.data.synthetic.captions import describe, named_attributes
 from s2igan.data.synthetic.classes import choose_classes, distance
 from s2igan.data.synthetic.dataset import draw_image, write_dataset
-from s2igan.data.synthetic.drawn_set import DrawnSet, listing
+from s2igan.data.synthetic.drawn_set import DrawnSet
+from s2igan.data.synthetic.english import ENGLISH
+from s2igan.data.synthetic.grammar import Grammar, listing
 from s2igan.data.synthetic.sets import SETS
 
 DATASETS = sorted(SETS)
@@ -205,7 +207,7 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     cases = [
-        ({"dataset": "mini-fish"}, "mini-birds"),
+        ({"dataset": "mini-fish"}, "'mini-fish' is not synthetic; choose one of .*mini-birds"),
         ({"classes": 3}, "classes: 3"),
         ({"classes": 100_000_000}, "ask for fewer"),
         ({"images_per_class": 0}, "images_per_class"),
@@ -230,7 +232,7 @@ def test_config_has_the_same_sets() -> None:
     assert set(config.SYNTHETIC) == set(SETS)
 
 
-def test_a_third_set_is_one_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_third_set_is_two_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def draw(attributes: dict[str, str], rng: np.random.Generator, size: int) -> np.ndarray:
         sky, boat = rng.uniform(100, 200), {"red": (200, 0, 0), "blue": (0, 0, 200)}[attributes["hull"]]
         pixels = np.full((size, size, 3), sky)
@@ -247,13 +249,19 @@ def test_a_third_set_is_one_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         contrasts=(("sail", "mast"),),
         class_name=("hull", "sail"),
         usual={"hull": 1.0},
-        phrases={name: (1.0, (f"a {{}} {name}",)) for name in ("sail", "mast", "flag")},
-        synonyms={"torn": ("torn", "ragged")},
-        telling={"hull": "boat", "sail": "sail", "mast": "mast", "flag": "flag"},
-        sentences=sentences,
+        weights=dict.fromkeys(("sail", "mast", "flag"), 1.0),
         draw=draw,
     )
     monkeypatch.setitem(SETS, "mini-boats", boats)
+    in_english = Grammar(
+        words={"torn": ("torn", "ragged")},
+        details={name: (f"a {{}} {name}",) for name in ("sail", "mast", "flag")},
+        sentences=sentences,
+        telling={"hull": "boat", "sail": "sail", "mast": "mast", "flag": "flag"},
+    )
+    monkeypatch.setitem(ENGLISH.sets, "mini-boats", in_english)
+    with pytest.raises(BadInput, match="'german' does not describe mini-boats, only mini-flowers, mini-birds"):
+        write_dataset("mini-boats", tmp_path / "boats", languages=("german",))
     write_dataset("mini-boats", tmp_path / "boats", workers=1, **SMALL)
     source = read_source("mini-boats", tmp_path / "boats")
     assert len(source.classes) == 6 and len(source.items) == 12

@@ -37,6 +37,7 @@ def store_of(classes, captions):
         class_split=splits,
         attributes=classes,
         caption_text=[text for texts in captions.values() for text in texts],
+        caption_named=None,
         caption_image=np.array(image),
         image_class=np.arange(len(names)),
         caption_ids_of=lambda split: np.flatnonzero(np.array(splits)[image] == split),

@@ -10,14 +10,14 @@ from torch import Tensor
 from s2igan import metrics, speech
 from s2igan.data.audio import with_noise
 from s2igan.data.store import Store
-from s2igan.data.synthetic.captions import named_attributes
+from s2igan.data.synthetic.meaning import named_in
 from s2igan.data.synthetic.sets import SETS
 
 
 def what_is_named(store: Store) -> pd.Series:
     """1. In what share of the captions of unseen classes is each attribute named? What no sentence says, no image can
     follow."""
-    named = [named_attributes(store.dataset, store.caption_text[i]) for i in store.caption_ids_of("test")]
+    named = [named_in(store, i) for i in store.caption_ids_of("test")]
     shares = {name: np.mean([name in names for names in named]) for name in SETS[store.dataset].attributes}
     return pd.Series(shares, name="named")
 

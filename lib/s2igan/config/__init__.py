@@ -2,6 +2,7 @@
 
 from s2igan.config.datasets import DATASETS, DOWNLOADABLE, SYNTHETIC
 from s2igan.config.engines import ENGINE_VOICES
+from s2igan.config.languages import DEFAULT_LANGUAGE, LANGUAGE_VOICES, voices_of
 from s2igan.config.paths import run_dir, slug, store_dir
 from s2igan.config.resolve import from_notebook, from_yaml, quoted, resolve
 from s2igan.config.settings import CPU_PRESETS, PRESETS, Settings
@@ -18,9 +19,11 @@ from s2igan.config.unread import unread
 __all__ = [
     "CPU_PRESETS",
     "DATASETS",
+    "DEFAULT_LANGUAGE",
     "DEFAULT_SYSTEMS",
     "DOWNLOADABLE",
     "ENGINE_VOICES",
+    "LANGUAGE_VOICES",
     "PAPER_SYSTEMS",
     "PRESETS",
     "RDG_SYSTEMS",
@@ -41,4 +44,5 @@ __all__ = [
     "slug",
     "store_dir",
     "unread",
+    "voices_of",
 ]

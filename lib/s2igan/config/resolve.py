@@ -6,6 +6,7 @@ Unknown names and wrong values are refused.
 from __future__ import annotations
 
 import difflib
+import itertools
 import types
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from s2igan import BadInput
 from s2igan.config.datasets import DATASETS, DOWNLOADABLE, SYNTHETIC
 from s2igan.config.engines import ENGINE_VOICES
+from s2igan.config.languages import LANGUAGE_VOICES
 from s2igan.config.settings import PRESETS, Settings
 from s2igan.config.systems import RDG_SYSTEMS, SEN_SYSTEMS
 from s2igan.files import read_yaml
@@ -36,6 +38,8 @@ def resolve(parameters: dict[str, Any]) -> Settings:
     _one_of(DATASETS, "dataset", values.get("dataset", Settings.model_fields["dataset"].default))
     _one_of(ENGINE_VOICES, "speech engine", values.get("data_engine", Settings.model_fields["data_engine"].default))
     values = {name: _from_text(name, value) for name, value in values.items()}
+    for language in _languages(values):
+        _one_of(LANGUAGE_VOICES, "language", language)
     settings = _validated(_with_derived(values))
     _check_sizes(settings)
     _check_processes(settings)
@@ -105,9 +109,18 @@ def _with_derived(values: dict[str, Any]) -> dict[str, Any]:
         more["data_dir"] = f"data/{dataset}"
     if values.get("data_flip") is None:
         more["data_flip"] = dataset not in SYNTHETIC
-    if "data_engine" in values and "data_voices" not in values:
+    if "data_voices" not in values and values.get("data_engine", "espeak") != "espeak":
         more["data_voices"] = ENGINE_VOICES[values["data_engine"]]
+    elif "data_voices" not in values and "data_language" in values:
+        of_each = (LANGUAGE_VOICES[language] for language in _languages(values))
+        more["data_voices"] = tuple(dict.fromkeys(itertools.chain.from_iterable(of_each)))
     return {**values, **more}
+
+
+def _languages(values: dict[str, Any]) -> tuple[Any, ...]:
+    """The languages given; none where they are no list, which `Settings` refuses."""
+    given = values.get("data_language", ())
+    return tuple(given) if isinstance(given, list | tuple) else ()
 
 
 def _validated(values: dict[str, Any]) -> Settings:

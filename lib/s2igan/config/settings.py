@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from s2igan.config.engines import ENGINE_VOICES
+from s2igan.config.languages import DEFAULT_LANGUAGE
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -49,6 +50,8 @@ class Settings(BaseModel):
     data_most_values: Annotated[int, Field(ge=2)] | None = None  # values of an attribute that occur, the first so many
     # Attributes in which an unseen class differs at least from every training class.
     data_unseen_distance: Annotated[int, Field(ge=1, le=8)] = 1
+    # Of the captions, rows of languages.py; of several each caption's is drawn from seed, image and caption number.
+    data_language: Annotated[tuple[str, ...], Field(min_length=1)] = (DEFAULT_LANGUAGE,)
     # Of data sets in folders: only the first so many images of each class, for trials.
     data_images: Annotated[int, Field(ge=2)] | None = None
     data_validation: Share = 0.1  # share of the training classes held out; every choice is made on them
@@ -56,6 +59,8 @@ class Settings(BaseModel):
     # Recordings of some images and captions of others, which are spoken: the voice may then tell classes apart.
     data_mix_speech: bool = False
     data_engine: str = "espeak"  # what speaks, a row of engines.py: espeak or tacotron2
+    # By default the language's. In other languages than English alone, each caption is spoken by those of its language,
+    # by all where none is.
     data_voices: Annotated[tuple[str, ...], Field(min_length=1)] = ENGINE_VOICES["espeak"]
     data_words_per_minute: Annotated[int, Field(ge=80, le=450)] = 230
     # White noise in spoken captions, so many dB below the voice.

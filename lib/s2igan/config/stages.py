@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from s2igan.config.languages import DEFAULT_LANGUAGE
 from s2igan.config.settings import Settings
 from s2igan.config.systems import RDG_SYSTEMS, SEN_SYSTEMS
 
@@ -72,12 +73,14 @@ def read_up_to(settings: Settings, stage: str) -> dict[str, Any]:
 
 
 def _dump(settings: Settings, names: tuple[str, ...]) -> dict[str, Any]:
-    """The settings of these names, in the order of the class. `weights` and `data_mix_speech` are among them only where
-    they are given, so that the settings of other runs are the same as before these parameters existed."""
+    """The settings of these names, in the order of the class. `weights`, `data_mix_speech` and `data_language` are
+    among them only where they are given, so that the settings of other runs are the same as before these parameters
+    existed."""
     whole = {name for name in names if not name.endswith("_")} | {"weights"}
     prefixes = tuple(name for name in names if name.endswith("_"))
     dumped = settings.model_dump(mode="json")
     left_out = {name for name in ("weights", "data_mix_speech") if not dumped[name]}
+    left_out |= {"data_language"} if set(dumped["data_language"]) == {DEFAULT_LANGUAGE} else set()
     return {
         name: value for name, value in dumped.items()
         if (name in whole or name.startswith(prefixes)) and name not in left_out

@@ -12,7 +12,7 @@ from s2igan.config.systems import RDG_SYSTEMS, SEN_SYSTEMS
 # They say how a study runs, and are read by whatever does.
 HOW = ("preset", "study", "weights", "dataset", "seed", "system", "threads", "processes", "device", "precision")
 _OF_SYNTHETIC = ("data_classes", "data_images_per_class", "data_unseen_images", "data_naming", "data_most_values")
-_OF_SYNTHETIC += ("data_unseen_distance",)
+_OF_SYNTHETIC += ("data_unseen_distance", "data_language")
 _OF_PROXY = ("data_backbone_steps", "data_backbone_batch", "data_backbone_targets")
 _OF_INCEPTION = ("data_backbone_weights", "data_fid_weights")
 
@@ -24,7 +24,7 @@ def unread(
 
     Args: tables: whether tables over all systems end it. settings: of the data set, with no system.
     """
-    read = {*HOW, "eval_batch", *of_stage(settings, "data"), *(["analysis_kept"] if tables else [])}
+    read = {*HOW, "eval_batch", "data_language", *of_stage(settings, "data"), *(["analysis_kept"] if tables else [])}
     trained = [] if settings.weights else [("sen", system) for system in sen] + [("rdg", system) for system in rdg]
     for stage, system in trained:
         read |= of_stage(settings.model_copy(update={"system": system}), stage).keys()

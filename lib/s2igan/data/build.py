@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from s2igan import BadInput
+from s2igan.config import DEFAULT_LANGUAGE, voices_of
 from s2igan.data.audio import SAMPLE_RATE
 from s2igan.data.chunks import Caption, engine_of, image_chunk, join_chunks, mel_chunk, run_chunks
 from s2igan.data.layout import Item, Source
@@ -52,7 +53,8 @@ def build_store(
         log_mel: `speech.log_mel`, from a waveform [n] at 22,050 Hz to features [T, 40]; processes find it by its name.
         crop_from: the size S of the stored images, in pixels.
         captions: how many of each image, in file order.
-        voices: one is drawn for each caption from seed, image and caption number.
+        voices: one is drawn for each caption from seed, image and caption number; of captions whose language is known,
+            among those that `config.voices_of` gives for it.
         engine, words_per_minute: what speaks, a row of `text_to_speech.ENGINES`, and how fast.
         validation: share of the training classes set apart as split 'val', at least two if not 0, drawn from `seed`.
         noise_db: white noise is added to spoken captions, so many dB below the voice.
@@ -173,6 +175,19 @@ def _index(source: Source, captions: list[Caption], class_split: list[str], sett
         "caption_image": [caption.image_id for caption in captions],
         "caption_text": [caption.text for caption in captions],
         "caption_voice": [caption.voice for caption in captions],
+        **_of_languages(captions),
+    }
+
+
+def _of_languages(captions: list[Caption]) -> dict[str, Any]:
+    """The language of each caption and what it names, where not all captions are English. No phonemes: what is not
+    written is not in a store."""
+    wordings = [caption.wording for caption in captions if caption.wording]
+    if {wording.language for wording in wordings} <= {DEFAULT_LANGUAGE}:
+        return {}
+    return {
+        "caption_language": [wording.language for wording in wordings],
+        "caption_named": [list(wording.named) for wording in wordings],
     }
 
 
@@ -194,11 +209,14 @@ def _captions_of(image_id: int, item: Item, count: int, voices: tuple[str, ...],
     if item.recordings:
         takes = itertools.zip_longest(item.texts, item.recordings, fillvalue="")
         return [Caption(image_id, item.name, text, "recording", path, "") for text, path in takes][:count]
-    draws = [zlib.crc32(f"{seed} {item.name} {k}".encode()) % len(voices) for k in range(count)]
-    return [
-        Caption(image_id, item.name, text, voices[draw], None, item.where(k))
-        for k, (text, draw) in enumerate(zip(item.texts, draws, strict=False))
-    ]
+    draws = [zlib.crc32(f"{seed} {item.name} {k}".encode()) for k in range(count)]
+    found = []
+    texts = zip(item.texts, item.wordings or [None] * len(item.texts), draws, strict=False)
+    for k, (text, wording, draw) in enumerate(texts):
+        speaking = voices_of(wording.language, voices) if wording else voices
+        voice = speaking[draw % len(speaking)]
+        found.append(Caption(image_id, item.name, text, voice, None, item.where(k), wording))
+    return found
 
 
 def _check_disk(source: Source, captions: list[Caption], out: Path, size: int, words_per_minute: int) -> None:
@@ -206,7 +224,7 @@ def _check_disk(source: Source, captions: list[Caption], out: Path, size: int, w
 
     Speech is estimated from its words, recordings from file sizes.
     """
-    seconds = sum((len(c.text.split()) + 2) * 60 / words_per_minute for c in captions if c.recording is None)
+    seconds = sum((len(c.said.split()) + 2) * 60 / words_per_minute for c in captions if c.recording is None)
     recorded = sum(c.recording.stat().st_size for c in captions if c.recording is not None)  # wav is five times larger
     needed = 1.1 * (len(source.items) * size * size * 3 + seconds * 100 * 40 * 2 + recorded)
     folder = next(parent for parent in [out.absolute(), *out.absolute().parents] if parent.is_dir())
@@ -223,5 +241,5 @@ def _plan(source: Source, captions: list[Caption], settings: dict[str, Any]) -> 
     files = [item.path for item in source.items] + [c.recording for c in captions if c.recording]
     states = [(str(path), stat.st_size, stat.st_mtime_ns) for path in files for stat in [path.stat()]]
     boxes = [item.box for item in source.items]
-    words = [(c.image_id, c.text, c.voice) for c in captions]
+    words = [(c.image_id, c.said, c.voice) for c in captions]
     return hashlib.sha256(json.dumps([states, boxes, words, settings]).encode()).hexdigest()

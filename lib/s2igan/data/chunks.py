@@ -16,14 +16,15 @@ from torch import Tensor
 from s2igan import BadInput
 from s2igan.data.audio import SAMPLE_RATE, check_length, read_audio, with_noise
 from s2igan.data.images import read_image
-from s2igan.data.layout import Box
+from s2igan.data.layout import Box, Wording
 from s2igan.data.text_to_speech import DEFAULT_ENGINE, ENGINES, Engine, speak
 from s2igan.files import read_array, write_array
 
 
 @dataclass(frozen=True)
 class Caption:
-    """One caption to be turned into a log-mel: `recording` is read, or else `text` is spoken by `voice`."""
+    """One caption to be turned into a log-mel: `recording` is read, or else its text, or its wording's phonemes, are
+    spoken by `voice`."""
 
     image_id: int
     image_name: str
@@ -31,6 +32,17 @@ class Caption:
     voice: str
     recording: Path | None
     where: str  # the text stands, for messages
+    wording: Wording | None = None
+
+    @property
+    def phonemes(self) -> str:
+        """What is spoken where there is no text; else ''."""
+        return self.wording.phonemes if self.wording else ""
+
+    @property
+    def said(self) -> str:
+        """The phonemes or the text."""
+        return self.phonemes or self.text
 
 
 def engine_of(settings: dict[str, Any]) -> Engine:
@@ -82,13 +94,7 @@ def mel_chunk(
     spoken, mels = _spoken_at_once(captions, settings) if engine_of(settings).at_once else {}, []
     for row, caption in enumerate(captions):
         try:
-            waveform = spoken[row] if row in spoken else _waveform(caption, settings)
-            if caption.recording is None:
-                check_length(len(waveform) / SAMPLE_RATE, f"spoken by {caption.voice!r} it")
-                if "noise_db" in settings:
-                    seed = zlib.crc32(f"{settings['seed']} {caption.image_name} {caption.text}".encode())
-                    waveform = with_noise(waveform, settings["noise_db"], seed)
-            mels.append(log_mel(waveform).numpy().astype(np.float16))
+            mels.append(log_mel(sound_of(caption, settings, spoken.get(row))).numpy().astype(np.float16))
         except BadInput as error:
             if caption.recording is not None:
                 raise  # it names the file
@@ -98,10 +104,19 @@ def mel_chunk(
     return len(captions)
 
 
-def _waveform(caption: Caption, settings: dict[str, Any]) -> Tensor:
+def sound_of(caption: Caption, settings: dict[str, Any], spoken: Tensor | None = None) -> Tensor:
+    """The waveform [n] of a caption as a store of these settings has it: read, or spoken (unless it is already, without
+    noise, in `spoken`) and with noise where they say so. Raises BadInput as `read_audio` and `speak`."""
     if caption.recording is not None:
         return read_audio(caption.recording)
-    return speak([caption.text], caption.voice, _engine_name(settings), settings["words_per_minute"])[0]
+    if spoken is None:
+        engine, rate = _engine_name(settings), settings["words_per_minute"]
+        spoken = speak([caption.said], caption.voice, engine, rate, phonemes=bool(caption.phonemes))[0]
+    check_length(len(spoken) / SAMPLE_RATE, f"spoken by {caption.voice!r} it")
+    if "noise_db" not in settings:
+        return spoken
+    seed = zlib.crc32(f"{settings['seed']} {caption.image_name} {caption.said}".encode())
+    return with_noise(spoken, settings["noise_db"], seed)
 
 
 def _spoken_at_once(captions: list[Caption], settings: dict[str, Any]) -> dict[int, Tensor]:
@@ -109,7 +124,7 @@ def _spoken_at_once(captions: list[Caption], settings: dict[str, Any]) -> dict[i
     spoken: dict[int, Tensor] = {}
     engine, rate = _engine_name(settings), settings["words_per_minute"]
     for voice in settings["voices"]:
-        rows = [row for row, one in enumerate(captions) if one.recording is None and one.voice == voice]
+        rows = [row for row, one in enumerate(captions) if not (one.recording or one.phonemes) and one.voice == voice]
         if rows:
             texts = [captions[row].text for row in rows]
             spoken |= zip(rows, speak(texts, voice, engine, rate), strict=True)

@@ -57,11 +57,25 @@ def speak(texts: list[str], voice: str, words_per_minute: int) -> list[Tensor]:
 
     Raises BadInput for an unknown voice and for a text with nothing to say, RuntimeError if espeak-ng's process ends.
     """
+    return _spoken(texts, voice, words_per_minute, phonemes=False)
+
+
+def speak_phonemes(texts: list[str], voice: str, words_per_minute: int) -> list[Tensor]:
+    """As `speak`, of texts that are espeak-ng's phoneme mnemonics, with a blank between words.
+
+    Raises BadInput also for brackets, which would end the phonemes.
+    """
+    if brackets := [text for text in texts if "[" in text or "]" in text]:
+        raise BadInput(f"the phonemes {brackets[0][:60]!r} have brackets: leave them out")
+    return _spoken(texts, voice, words_per_minute, phonemes=True)
+
+
+def _spoken(texts: list[str], voice: str, words_per_minute: int, phonemes: bool) -> list[Tensor]:
     check_voice(voice)
     language, plus, variant = voice.partition("+")
     waveforms = []
     for text in texts:
-        spoken = _ask(espeak_voices()[0][language.lower()] + plus + variant, text, words_per_minute)
+        spoken = _ask(espeak_voices()[0][language.lower()] + plus + variant, text, words_per_minute, phonemes)
         samples = np.frombuffer(spoken or b"", np.int16)
         if len(samples) == 0 or np.ptp(samples) == 0:
             raise BadInput(f"espeak-ng's voice {voice!r} has nothing to say for the text {text[:60]!r}")
@@ -99,13 +113,13 @@ _voice = functools.lru_cache(MOST_PROCESSES)(_Voice)
 _lock = threading.RLock()  # one utterance at a time
 
 
-def _ask(voice: str, text: str, words_per_minute: int) -> bytes | None:
+def _ask(voice: str, text: str, words_per_minute: int, phonemes: bool) -> bytes | None:
     """The samples, int16, of `text`; None where the voice has nothing to say."""
     with _lock:
         process = _voice(voice).process
-        encoded = text.encode()
+        encoded = f"[[{text}]]".encode() if phonemes else text.encode()
         try:
-            process.stdin.write(REQUEST.pack(words_per_minute, len(encoded)) + encoded)
+            process.stdin.write(REQUEST.pack(words_per_minute, phonemes, len(encoded)) + encoded)
             process.stdin.flush()
             (size,) = REPLY.unpack(_read(process.stdout, REPLY.size))
             return _read(process.stdout, size) if size >= 0 else None

@@ -17,10 +17,11 @@ import signal
 import struct
 import sys
 
-REQUEST = struct.Struct("=II")  # words a minute, bytes of the text; then the text, UTF-8
+# Words a minute, 1 if the text is phonemes in [[...]] and 0 if not, bytes of the text; then the text, UTF-8.
+REQUEST = struct.Struct("=III")
 REPLY = struct.Struct("=i")  # bytes of the samples, -1 where there are none; then the samples, int16
 SAMPLE_RATE = 22_050  # Hz
-_SYNCHRONOUS, _DONT_EXIT, _UTF8, _RATE = 2, 0x8000, 1, 1  # constants of espeak-ng's speak_lib.h
+_SYNCHRONOUS, _DONT_EXIT, _UTF8, _PHONEMES, _RATE = 2, 0x8000, 1, 0x100, 1  # constants of espeak-ng's speak_lib.h
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p
 )  # samples, their number, events
@@ -47,7 +48,7 @@ def main(library: str, folder: str, voice: str) -> None:
     failed = espeak.espeak_SetVoiceByName(voice.encode())
 
     while header := sys.stdin.buffer.read(REQUEST.size):
-        words_per_minute, size = REQUEST.unpack(header)
+        words_per_minute, phonemes, size = REQUEST.unpack(header)
         text = sys.stdin.buffer.read(size)
         child = os.fork()
         if child:
@@ -57,7 +58,8 @@ def main(library: str, folder: str, voice: str) -> None:
         status = 1
         try:
             espeak.espeak_SetParameter(_RATE, words_per_minute, 0)
-            failed = failed or espeak.espeak_Synth(text, ctypes.c_size_t(size + 1), 0, 0, 0, _UTF8, None, None)
+            flags = _UTF8 | _PHONEMES if phonemes else _UTF8
+            failed = failed or espeak.espeak_Synth(text, ctypes.c_size_t(size + 1), 0, 0, 0, flags, None, None)
             samples = b"".join(pieces)
             sys.stdout.buffer.write(REPLY.pack(-1) if failed else REPLY.pack(len(samples)) + samples)
             sys.stdout.buffer.flush()

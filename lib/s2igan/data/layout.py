@@ -19,8 +19,21 @@ Box = tuple[float, float, float, float]  # left, top, width, height in pixels
 
 
 @dataclass(frozen=True)
+class Wording:
+    """A caption of a synthetic set, its language known: text, or phonemes where the language has no writing."""
+
+    language: str
+    named: tuple[str, ...]  # the attributes that it names, in the order of the set's
+    text: str = ""
+    phonemes: str = ""  # as `text_to_speech.speak` reads them
+
+
+@dataclass(frozen=True)
 class Item:
-    """One image with its captions: texts to be spoken, or recordings, whose texts are only shown and may be missing."""
+    """One image with its captions: texts to be spoken, or recordings, whose texts are only shown and may be missing.
+
+    In other languages than English alone, a synthetic set gives `wordings` beside `texts`, one of each text.
+    """
 
     path: Path
     name: str  # <class>/<image>, without its ending
@@ -30,12 +43,18 @@ class Item:
     recordings: tuple[Path, ...] = ()
     text_file: Path | None = None
     text_lines: tuple[int, ...] = ()  # of each text in that file, counted from 1
+    wordings: tuple[Wording, ...] = ()
 
     def where(self, text: int) -> str:
         """Where one of `texts` stands, for messages."""
         if self.text_file is None:
             return f"caption {text + 1} of image {self.name}"
         return f"caption file {self.text_file}, line {self.text_lines[text]}"
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What is spoken: the texts, or where there is none the phonemes."""
+        return tuple(one.phonemes or one.text for one in self.wordings) or self.texts
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ def _of_speech(source: Source, recordings: Sequence[AudioHeader], settings: Sett
     said = []
     if spoken:
         used = f"; {settings.data_captions} of each are used" if max(spoken) > settings.data_captions else ""
-        words = [len(text.split()) for item in source.items if not item.recordings for text in item.texts]
+        words = [len(text.split()) for item in source.items if not item.recordings for text in item.said]
         said.append(
             f"captions          {sum(spoken)} to be spoken by {settings.data_engine}, {_range(spoken, 'd')} an image"
             f"{used}; {_range(words, 'd')} words"

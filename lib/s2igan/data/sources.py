@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from s2igan import BadInput
-from s2igan.config import SYNTHETIC, Settings, store_dir
+from s2igan.config import DEFAULT_LANGUAGE, SYNTHETIC, Settings, store_dir
 from s2igan.data import cub, download, folder, oxford
 from s2igan.data.download import Remote
 from s2igan.data.faults import any_so_far, each
 from s2igan.data.layout import Item, Source
 from s2igan.data.names import is_folder
+from s2igan.data.synthetic import dataset as synthetic
 from s2igan.data.synthetic.dataset import write_dataset
 from s2igan.files import file_sha256
 
@@ -173,8 +174,10 @@ def _drawn(settings: Settings, out: Path) -> Source:
         unseen_images=settings.data_unseen_images,
         captions_per_image=settings.data_captions,
         naming=settings.data_naming,
+        languages=settings.data_language,
         most_values=settings.data_most_values,
         unseen_distance=settings.data_unseen_distance,
         workers=settings.threads,
     )
-    return read_source(settings.dataset, out)
+    in_english = set(settings.data_language) == {DEFAULT_LANGUAGE}
+    return (read_source if in_english else synthetic.read)(settings.dataset, out)

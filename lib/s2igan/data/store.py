@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from torch import Tensor
 
 from s2igan import BadInput
+from s2igan.config import DEFAULT_LANGUAGE, SYNTHETIC
 from s2igan.files import check_form, read_array, read_json
 
 AGAIN = "delete the folder and run 01_data"
@@ -34,6 +35,9 @@ class Index(BaseModel):
     caption_image: list[Annotated[int, Field(ge=0, lt=2**31)]]
     caption_text: list[str]
     caption_voice: list[str]
+    # Of synthetic sets that are not in English alone: the language of each caption, and the attributes that it names.
+    caption_language: list[str] | None = None
+    caption_named: list[list[str]] | None = None
 
 
 INDEX = TypeAdapter(Index)
@@ -43,7 +47,9 @@ class Store:
     """A built store of N images and M captions; nothing is loaded before it is used.
 
     Memory maps: images (N, S, S, 3) uint8; mels (frames, 40) float16.
-    Lists: classes, class_split, image_name, caption_text, caption_voice; caption_ids_by_image, of N arrays.
+    Lists: classes, class_split, image_name, caption_text ('' where there is no text), caption_voice, caption_language
+        ('' where nothing says it); caption_ids_by_image, of N arrays.
+    caption_named is of each caption the attributes that it names, None where only its text says so.
     Arrays: image_class (N,), image_split (N,) of 'train', 'val' or 'test', caption_image (M,), mel_offsets (M + 1,),
         mel_lengths (M,) in frames.
     attributes is {class: {name: value}}; dataset, settings and fingerprint say what this store is.
@@ -74,6 +80,9 @@ class Store:
         self.caption_image = np.array(index["caption_image"], np.int64)
         self.caption_text: list[str] = index["caption_text"]
         self.caption_voice: list[str] = index["caption_voice"]
+        of_all = DEFAULT_LANGUAGE if self.dataset in SYNTHETIC else ""
+        self.caption_language: list[str] = index.get("caption_language") or [of_all] * len(self.caption_text)
+        self.caption_named: list[list[str]] | None = index.get("caption_named")
         if fault := self._fault():
             raise BadInput(f"the store in {self.path} has arrays and an index that do not fit, {fault}: {AGAIN}")
         self.image_split = np.array(self.class_split)[self.image_class]
@@ -85,6 +94,8 @@ class Store:
     def _fault(self) -> str:
         """What does not fit in the index and the arrays; '' where all does."""
         images, captions, offsets = len(self.image_class), len(self.caption_image), self.mel_offsets
+        of_captions = [self.caption_text, self.caption_voice, self.caption_language]
+        of_captions += [] if self.caption_named is None else [self.caption_named]
         values = [set(self.attributes.get(name, {})) for name in self.classes] if self.attributes else []
         checks = {
             "images.npy is not (N, S, S, 3) uint8 of all images": self.images.dtype == np.uint8
@@ -97,7 +108,7 @@ class Store:
             "classes and their splits differ in number": len(self.class_split) == len(self.classes),
             "a class stands there twice": len(set(self.classes)) == len(self.classes),
             "images differ in number": len(self.image_name) == images,
-            "captions differ in number": len(self.caption_text) == len(self.caption_voice) == captions,
+            "captions differ in number": all(len(of_each) == captions for of_each in of_captions),
             "attributes are not of all classes": all(names == values[0] for names in values)
             and set(self.attributes) <= set(self.classes),
         }

@@ -31,16 +31,22 @@ class Engine:
     check_voice: Callable[[str], None]  # raises BadInput for a voice that the engine does not have
     # One process speaks a list of texts at once, on a GPU if there is one; else several processes share the texts.
     at_once: bool
+    # The same from phonemes, in the engine's spelling of them; None: the engine reads text alone.
+    speak_phonemes: Callable[[list[str], str, int], list[Tensor]] | None = None
 
 
 ENGINES = {
-    "espeak": Engine(espeak.speak, espeak.check_voice, at_once=False),
+    "espeak": Engine(espeak.speak, espeak.check_voice, at_once=False, speak_phonemes=espeak.speak_phonemes),
     "tacotron2": Engine(tacotron2.speak, tacotron2.check_voice, at_once=True),
 }
 
 
 def speak(
-    texts: list[str], voice: str = "en-us", engine: str = DEFAULT_ENGINE, words_per_minute: int = 230
+    texts: list[str],
+    voice: str = "en-us",
+    engine: str = DEFAULT_ENGINE,
+    words_per_minute: int = 230,
+    phonemes: bool = False,
 ) -> list[Tensor]:
     """Each text spoken: a list of (n,) float32 in [-1, 1] at 22,050 Hz.
 
@@ -50,14 +56,19 @@ def speak(
     `tacotron2`: torchaudio's pipeline, as the paper's authors used; its weights are downloaded at first use. `voice` is
     en-us (WaveRNN) or en-us-griffinlim; its rate of speech is fixed. It speaks all texts at once: the same list gives
     the same samples on one device, a text among other texts gives others, as its dropout stays on.
-    A text is text: no mark-up and no phonemes are read in it, and control characters count as spaces.
-    Raises BadInput for an engine or a voice that does not exist, a rate outside 80 to 450, and a text with nothing to
-    pronounce, with more than `MOST_CHARACTERS`, or that is not UTF-8.
+    A text is text: no mark-up and no phonemes are read in it, and control characters count as spaces. With `phonemes`
+    the texts are phonemes in the engine's spelling (espeak-ng's mnemonics, such as h@l'oU), with a blank between words.
+    Raises BadInput for an engine or a voice that does not exist, an engine that reads no phonemes where they are given,
+    a rate outside 80 to 450, and a text with nothing to pronounce, with more than `MOST_CHARACTERS`, or that is not
+    UTF-8.
     """
     of_name = _engine(engine)
     if not 80 <= words_per_minute <= 450:
         raise BadInput(f"words_per_minute is {words_per_minute}: it must lie between 80 and 450")
-    return of_name.speak([spoken_form(text) for text in texts], voice, words_per_minute)
+    speak_it = of_name.speak_phonemes if phonemes else of_name.speak
+    if speak_it is None:
+        raise BadInput(f"speech engine {engine!r} reads no phonemes: choose one that does, such as {DEFAULT_ENGINE}")
+    return speak_it([spoken_form(text) for text in texts], voice, words_per_minute)
 
 
 def spoken_form(text: str) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from s2igan.data.store import Store, attribute_targets
-from s2igan.data.synthetic.captions import named_attributes
+from s2igan.data.synthetic.meaning import named_in
 from s2igan.data.synthetic.sets import SETS
 from s2igan.metrics import check_finite
 
@@ -47,7 +47,7 @@ def attribute_questions(store: Store, caption_ids: np.ndarray) -> dict[str, tupl
     """
     named = []
     if store.dataset in SETS:
-        named = [named_attributes(store.dataset, store.caption_text[i]) for i in caption_ids]
+        named = [named_in(store, i) for i in caption_ids]
     found = {}
     for name in attribute_targets(store)[0]:
         found[f"attribute {name}"] = name, np.ones(len(caption_ids), bool)

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from s2igan.data.store import Store
-from s2igan.data.synthetic.captions import named_attributes
+from s2igan.data.synthetic.meaning import named_in
 from s2igan.data.synthetic.sets import SETS
 from s2igan.metrics import mean_distance
 
@@ -49,7 +49,7 @@ def fitting_images(store: Store, caption_ids: np.ndarray) -> list[np.ndarray]:
     rng, found = np.random.default_rng(0), []
     for caption in caption_ids:
         values = store.attributes[store.classes[store.image_class[store.caption_image[caption]]]]
-        named = named_attributes(store.dataset, store.caption_text[caption])
+        named = named_in(store, caption)
         true = [all(store.attributes[name][key] == values[key] for key in named) for name in store.classes]
         image_ids = np.flatnonzero(np.array(true)[store.image_class])
         found.append(np.sort(rng.permutation(image_ids)[:FITTING]))

@@ -7,23 +7,28 @@ import pandas as pd
 from torch import Tensor
 
 from s2igan import speech
-from s2igan.config import Settings
+from s2igan.config import Settings, voices_of
 from s2igan.data.audio import with_noise
 from s2igan.data.store import Store, attribute_targets
-from s2igan.data.synthetic.captions import describe
+from s2igan.data.synthetic.captions import wording
+from s2igan.data.synthetic.languages import language_of
 from s2igan.data.synthetic.sets import SETS
 from s2igan.data.text_to_speech import speak
 
 
-def one_word_changed(store: Store, settings: Settings, seed: int = 0) -> tuple[pd.DataFrame, list[Tensor]]:
+def one_word_changed(
+    store: Store, settings: Settings, seed: int = 0, language: str | None = None
+) -> tuple[pd.DataFrame, list[Tensor]]:
     """Descriptions of the unseen classes of a synthetic set that differ in one word, and their speech by one voice.
 
     For each class and attribute there is one sentence that names the attribute, said with every value that can be seen
     beside the class's other values.
 
-    Returns: a table with columns class, attribute, value, text; the log-mels of its rows, [T_i, 40].
+    Args: language: of the sentences; by default the first of `data_language`.
+    Returns: a table with columns class, attribute, value, text ('' in a language without writing); the log-mels of its
+        rows, [T_i, 40].
     """
-    rows = []
+    rows, said, language = [], [], language or settings.data_language[0]
     known, _ = attribute_targets(store)  # a small set need not hold every value
     for k in np.unique(store.image_class[store.image_ids_of("test")]):
         attributes = store.attributes[store.classes[k]]
@@ -33,10 +38,12 @@ def one_word_changed(store: Store, settings: Settings, seed: int = 0) -> tuple[p
                 if any(changed[a] == changed[b] != "none" for a, b in SETS[store.dataset].contrasts if name in (a, b)):
                     continue
                 rng = np.random.default_rng([seed, int(k), number])
-                text = describe(store.dataset, changed, rng, must=(name,), naming=settings.data_naming)
-                rows.append({"class": int(k), "attribute": name, "value": value, "text": text})
-    table = pd.DataFrame(rows)
-    waveforms = speak(list(table.text), settings.data_voices[0], settings.data_engine, settings.data_words_per_minute)
+                sentence = wording(store.dataset, changed, rng, (name,), settings.data_naming, language)
+                rows.append({"class": int(k), "attribute": name, "value": value, "text": sentence.text})
+                said.append(sentence.text or sentence.phonemes)
+    table, written = pd.DataFrame(rows), language_of(language).written
+    voice = voices_of(language, settings.data_voices)[0]
+    waveforms = speak(said, voice, settings.data_engine, settings.data_words_per_minute, phonemes=not written)
     if settings.data_noise_db is not None:
         waveforms = [with_noise(waveform, settings.data_noise_db, row) for row, waveform in enumerate(waveforms)]
     return table, [speech.log_mel(waveform) for waveform in waveforms]

@@ -10,6 +10,7 @@ import torch
 from s2igan.config import Settings
 from s2igan.data.batches import centre_crop
 from s2igan.data.store import Store, some_captions
+from s2igan.data.synthetic.meaning import shown_text
 from s2igan.evaluation.finished import open_run
 from s2igan.evaluation.generate import generate, to_uint8
 
@@ -25,7 +26,8 @@ def sample_blocks(
     `each` images from this caption alone, with as many noises. All systems get the same noises.
 
     Args: runs: {system: folder of its run}. classes: number of rows. each: images of a row in a block.
-    Returns: {"ground truth": rows, system: rows, ...} of images [s, s, 3] uint8, and the caption of each row.
+    Returns: {"ground truth": rows, system: rows, ...} of images [s, s, 3] uint8, and the caption of each row, or
+        in brackets its gloss where it has no text.
     """
     caption_ids = some_captions(store, classes, 1)
     real = []
@@ -39,4 +41,4 @@ def sample_blocks(
         run = open_run(folder)
         images = np.concatenate(list(generate(run.generator(), run.speech_embeddings()[repeated])))
         blocks[system] = [list(images[i : i + each]) for i in range(0, len(images), each)]
-    return blocks, [store.caption_text[i] for i in caption_ids]
+    return blocks, [shown_text(store, i) for i in caption_ids]

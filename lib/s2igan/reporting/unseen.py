@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from s2igan.data.store import Store
-from s2igan.data.synthetic.captions import named_attributes
+from s2igan.data.synthetic.meaning import named_in
 from s2igan.data.synthetic.sets import SETS
 from s2igan.evaluation.attributes import attribute_guesses, nearest_classes
 
@@ -29,8 +29,7 @@ def nearest_training_classes(store: Store) -> pd.DataFrame:
     for unseen, (nearest, different) in near.items():
         values = store.attributes[store.classes[unseen]]
         equal = [{name for name in values if others[name] == values[name]} for others in training]
-        captions = (store.caption_text[i] for i in caption_ids[labels == unseen])
-        named = [named_attributes(store.dataset, caption) for caption in captions]
+        named = [named_in(store, i) for i in caption_ids[labels == unseen]]
         true = [any(names <= same for same in equal) for names in named]
         rows.append((store.classes[unseen], store.classes[nearest[0]], different, 100 * np.mean(true)))
     return pd.DataFrame(rows, columns=columns).set_index("class")

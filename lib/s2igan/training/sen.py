@@ -112,7 +112,7 @@ def sen_steps(settings: Settings, store: Store) -> int:
     text = SEN_SYSTEMS[settings.system]["text"]
     if text and not all(store.caption_text):
         raise BadInput(
-            f"dataset {store.dataset!r} has recordings without their texts: "
+            f"dataset {store.dataset!r} has captions without their texts: "
             f"{settings.system!r} has nothing to read there"
         )
     steps = settings.sen_text_steps if text else settings.sen_steps

@@ -1,4 +1,4 @@
-"""The synthetic set `mini-birds`: its attributes, sentences and drawing."""
+"""The synthetic set `mini-birds`: its attributes and drawing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
 from s2igan.data.synthetic.canvas import COLOURS, DISC, OVERSAMPLING, Canvas, colour_of, placed, ramp, smooth, tones
-from s2igan.data.synthetic.drawn_set import DrawnSet, listing
+from s2igan.data.synthetic.drawn_set import DrawnSet
 
 ATTRIBUTES = {
     "crown": ("red", "yellow", "white", "black"),
@@ -22,53 +22,7 @@ ATTRIBUTES = {
     "size": ("small", "large"),
 }
 CONTRASTS = (("crown", "body"), ("body", "wing"), ("body", "belly"), ("wing", "belly"), ("wing", "bars"))
-PHRASES = {
-    "crown": (2.0, ("a {} crown", "a {} cap")),
-    "belly": (2.0, ("a {} belly", "a {} breast")),
-    "size": (1.5, ()),
-    "bars": (1.2, ("{} wing bars", "{} wingbars")),
-    "beak": (1.2, ("a {} beak", "a {} bill")),
-    "tail": (1.0, ("a {} tail",)),
-    "wing": (1.0, ("{} wings",)),
-}
-SYNONYMS = {
-    "none": ("no",),
-    "short": ("short", "stubby"),
-    "small": ("small", "little", "tiny"),
-    "large": ("large", "big"),
-}
-_BODIES = "|".join(ATTRIBUTES["body"])
-TELLING = {
-    "crown": r"\b(crown|cap)\b",
-    "body": rf"\b({_BODIES}) (bird|body)\b|\bbird is (\w+ and )?({_BODIES}) with\b",
-    "wing": r"\bwings\b",
-    "belly": r"\b(belly|breast)\b",
-    "bars": r"\bwing ?bars\b",
-    "beak": r"\b(beak|bill)\b",
-    "tail": r"\btail\b",
-    "size": r"\b(small|little|tiny|large|big)\b",
-}
-
-
-def sentences(words: dict[str, str], details: dict[str, str]) -> list[str]:
-    """As `DrawnSet.sentences`."""
-    parts = [phrase.format(words[name]) for name, phrase in details.items()]
-    size, body = words.get("size", ""), words.get("body", "")
-    if not parts:
-        ways = [f"{start} {size} {body} bird" for start in ("this is a", "there is a", "it is a", "here is a")]
-        return [*ways, *([f"the bird is {size} and {body}"] if size and body else [])]
-    ways = [f"{start} {size} {body} bird with {listing(parts)}" for start in ("a", "this is a", "there is a")]
-    ways += [f"{start} {size} {body} bird has {listing(parts)}" for start in ("this", "the")]
-    if body:
-        with_body = f"a {body} body"
-        ways += [f"this {size} bird is {body} with {listing(parts)}"]
-        ways += [f"this {size} bird has {listing([with_body, *parts])}"]
-        ways += [f"a {size} bird with {listing([*parts, with_body])}"]
-    if size and body:
-        ways += [f"the bird is {size} and {body} with {listing(parts)}"]
-    if len(parts) > 1:
-        ways += [f"with {listing(parts[1:])}, this {size} {body} bird has {parts[0]}"]
-    return ways
+WEIGHTS = {"crown": 2.0, "belly": 2.0, "size": 1.5, "bars": 1.2, "beak": 1.2, "tail": 1.0, "wing": 1.0}
 
 
 # A bird that faces right, in units of its own, about one long without tail and beak, y down.
@@ -212,9 +166,6 @@ BIRDS = DrawnSet(
     contrasts=CONTRASTS,
     class_name=("size", "body", "wing"),
     usual={"body": 0.95, "wing": 0.9},
-    phrases=PHRASES,
-    synonyms=SYNONYMS,
-    telling=TELLING,
-    sentences=sentences,
+    weights=WEIGHTS,
     draw=draw,
 )

@@ -8,6 +8,9 @@ layout:
     images/<class>/<name>.png    captions/<class>/<name>.txt (a caption a line)
     train_classes.txt    test_classes.txt    attributes.csv (class, then a column per attribute)
 
+In other languages than English alone, the captions are in wordings.json instead, with the language of each and the
+attributes that it names: {<class>/<name>: [{language, named, text or phonemes}]}. `read` reads it.
+
 Lengths and coordinates are in units of the frame (0 left or top, 1 right or bottom), angles in radians, colours in
 0..255.
 """
@@ -15,9 +18,10 @@ Lengths and coordinates are in units of the frame (0 left or top, 1 right or bot
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -26,12 +30,20 @@ from numpy.random import Generator
 from PIL import Image
 
 from s2igan import BadInput
-from s2igan.data.synthetic.captions import NAMED, describe
+from s2igan.config import DEFAULT_LANGUAGE
+from s2igan.data.attribute_table import read_attributes
+from s2igan.data.layout import Item, Source, Wording
+from s2igan.data.names import read_split
+from s2igan.data.synthetic.captions import NAMED, wording
 from s2igan.data.synthetic.classes import choose_classes, class_folder, unseen_count
+from s2igan.data.synthetic.languages import grammar_of
 from s2igan.data.synthetic.sets import check_attributes, drawn_set
+from s2igan.data.unused import UnusedFiles
 from s2igan.data.workers import end_with_parent
-from s2igan.files import replacing_folder
+from s2igan.files import read_json, replacing_folder
 
+WORDINGS = "wordings.json"
+MOST_WORDINGS = 2**30  # bytes
 LEAST = {
     "images_per_class": 1,
     "unseen_images": 1,
@@ -57,6 +69,7 @@ class _Class:
     captions: int
     size: int
     naming: int
+    languages: tuple[str, ...]
 
 
 def draw_image(dataset: str, attributes: dict[str, str], rng: Generator, size: int = 64) -> Image.Image:
@@ -75,6 +88,24 @@ def draw_image(dataset: str, attributes: dict[str, str], rng: Generator, size: i
     return Image.fromarray((pixels + 0.5).clip(0, 255).astype(np.uint8))
 
 
+def wordings_of_image(
+    dataset: str,
+    attributes: dict[str, str],
+    which: tuple[int, int, int],
+    count: int,
+    naming: int = NAMED,
+    languages: tuple[str, ...] = (DEFAULT_LANGUAGE,),
+) -> list[Wording]:
+    """The first `count` captions of an image, as `write_dataset` writes them.
+
+    Args: which: the seed, the number of the image's class and its own, both from 0. languages: one is drawn for each.
+    Raises BadInput as `describe`.
+    """
+    of_captions, of_languages = (np.random.default_rng([*which, stream]) for stream in (1, 2))
+    chosen = of_languages.integers(len(languages), size=count)
+    return [wording(dataset, attributes, of_captions, naming=naming, language=languages[k]) for k in chosen]
+
+
 def write_dataset(
     dataset: str,
     out: Path,
@@ -87,6 +118,7 @@ def write_dataset(
     naming: int = NAMED,
     most_values: int | None = None,
     unseen_distance: int = 1,
+    languages: tuple[str, ...] = (DEFAULT_LANGUAGE,),
     workers: int = 2,
     progress: Callable[[str], object] = print,
 ) -> None:
@@ -94,13 +126,16 @@ def write_dataset(
 
     The last `unseen_count(classes)` classes are test classes, with `unseen_images` images each in place of
     `images_per_class`. `size` is in pixels, `naming` as in `describe`, `most_values` and
-    `unseen_distance` as in `choose_classes`.
+    `unseen_distance` as in `choose_classes`. Of several `languages` the one of a caption is drawn from seed, image and
+    caption number.
 
     The bytes depend on every argument but `workers` and `progress`. Worker processes are spawned, so a script that
     calls this with more than one needs the usual `if __name__ == "__main__"`; a notebook or `python -m` does not.
-    Raises BadInput for a set that does not exist, a value too small, and a folder `out` that is not empty.
+    Raises BadInput for a set or language that does not exist, a value too small, and a folder `out` that is not empty.
     """
     drawn_set(dataset)
+    for language in languages:
+        grammar_of(language, dataset)
     out = Path(out)
     given = {
         "images_per_class": images_per_class,
@@ -118,23 +153,30 @@ def write_dataset(
     with replacing_folder(out) as part:
         jobs = [
             _Class(
-                dataset,
-                part,
-                name,
-                number,
-                chosen[number],
-                seed,
-                images_per_class if number < train else unseen_images,
-                captions_per_image,
-                size,
-                naming,
+                dataset, part, name, number, chosen[number], seed,
+                images_per_class if number < train else unseen_images, captions_per_image, size, naming, languages,
             )
             for number, name in enumerate(names)
-        ]
-        for count, name in enumerate(_written(jobs, workers), 1):
+        ]  # fmt: skip
+        wordings: dict[str, list[Wording]] = {}
+        for count, (name, of_class) in enumerate(_written(jobs, workers), 1):
+            wordings |= of_class
             if count % max(1, classes // 4) == 0 or count == classes:
                 progress(f"{dataset}: {count} of {classes} classes drawn (last: {name})")
         _write_lists(part, names, chosen, train)
+        _write_captions(part, wordings, set(languages) == {DEFAULT_LANGUAGE})
+
+
+def read(dataset: str, root: Path) -> Source:
+    """What `write_dataset` wrote into folder `root` in other languages than English alone."""
+    classes, split = read_split(root / "train_classes.txt", root / "test_classes.txt")
+    items = []
+    for name, rows in read_json(root / WORDINGS, MOST_WORDINGS).items():
+        wordings = tuple(Wording(**row | {"named": tuple(row["named"])}) for row in rows)
+        path, label = root / "images" / f"{name}.png", classes.index(name.partition("/")[0])
+        items.append(Item(path, name, label, texts=tuple(one.text for one in wordings), wordings=wordings))
+    attributes = read_attributes(root / "attributes.csv", classes, UnusedFiles(root))
+    return Source(dataset, classes, split, tuple(items), attributes)
 
 
 def _check(out: Path, given: dict[str, int]) -> None:
@@ -145,8 +187,8 @@ def _check(out: Path, given: dict[str, int]) -> None:
         raise BadInput(f"out: {out} exists already and is not an empty folder; remove it or name another")
 
 
-def _written(jobs: list[_Class], workers: int) -> Iterator[str]:
-    """Names of the classes, in order, as each is written."""
+def _written(jobs: list[_Class], workers: int) -> Iterator[tuple[str, dict[str, list[Wording]]]]:
+    """Names of the classes, in order, as each is drawn, and the captions of their images."""
     if workers == 1:
         yield from map(_write_class, jobs)
         return
@@ -157,19 +199,32 @@ def _written(jobs: list[_Class], workers: int) -> Iterator[str]:
         pool.shutdown(cancel_futures=True)
 
 
-def _write_class(job: _Class) -> str:
-    """Draws and describes one class; returns its name. Each image has a random state, so any order gives the same."""
-    for folder in ("images", "captions"):
-        (job.out / folder / job.name).mkdir(parents=True)
+def _write_class(job: _Class) -> tuple[str, dict[str, list[Wording]]]:
+    """Draws and describes one class; returns its name and {image: captions}. Each image has random states of its own,
+    so any order gives the same."""
+    (job.out / "images" / job.name).mkdir(parents=True)
+    wordings: dict[str, list[Wording]] = {}
     for image in range(job.images):
-        of_image, of_captions = (np.random.default_rng([job.seed, job.number, image, stream]) for stream in (0, 1))
+        of_image = np.random.default_rng([job.seed, job.number, image, 0])
         stem = f"{job.name.split('.')[0]}_{image + 1:03d}"
         drawn = draw_image(job.dataset, job.attributes, of_image, job.size)
         drawn.save(job.out / "images" / job.name / f"{stem}.png", compress_level=1)
-        lines = [describe(job.dataset, job.attributes, of_captions, naming=job.naming) for _ in range(job.captions)]
-        text = "".join(f"{line}\n" for line in lines)
-        (job.out / "captions" / job.name / f"{stem}.txt").write_text(text, encoding="utf-8", newline="\n")
-    return job.name
+        which, count = (job.seed, job.number, image), job.captions
+        of_it = wordings_of_image(job.dataset, job.attributes, which, count, job.naming, job.languages)
+        wordings[f"{job.name}/{stem}"] = of_it
+    return job.name, wordings
+
+
+def _write_captions(out: Path, wordings: dict[str, list[Wording]], in_english: bool) -> None:
+    """The captions of each image in a file, a caption a line; in other languages than English alone, all in one."""
+    if not in_english:
+        rows = {name: [asdict(one) for one in of_image] for name, of_image in wordings.items()}
+        (out / WORDINGS).write_text(json.dumps(rows, indent=0), encoding="utf-8", newline="\n")
+        return
+    for name, of_image in wordings.items():
+        path = out / "captions" / f"{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{one.text}\n" for one in of_image), encoding="utf-8", newline="\n")
 
 
 def _write_lists(out: Path, names: list[str], chosen: list[dict[str, str]], train: int) -> None:

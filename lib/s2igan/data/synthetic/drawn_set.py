@@ -1,8 +1,10 @@
-"""What a synthetic set is made of. A new one is a module like `flowers` with a `DrawnSet`, and a row of `sets.SETS`."""
+"""What a synthetic set is made of, but for its captions, which are a matter of languages (`grammar.py`).
+
+A new set is a module like `flowers` with a `DrawnSet`, a row of `sets.SETS` and a row of `sets` of a language."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.random import Generator
 
 @dataclass(frozen=True)
 class DrawnSet:
-    """A synthetic set: its visible attributes, how captions name them, and how an image is drawn."""
+    """A synthetic set: its visible attributes, how often captions name them, and how an image is drawn."""
 
     # {attribute: its values}; a value is one word
     attributes: dict[str, tuple[str, ...]]
@@ -20,21 +22,9 @@ class DrawnSet:
     class_name: tuple[str, ...]  # attributes whose values name a class
     # {attribute: the probability that a caption names it}, before some of the others, as far as the sentence has room
     usual: dict[str, float]
-    # {attribute: (how likely it is to be named against the others, its wordings)}; no wordings: `sentences` has a place
-    # for it
-    phrases: dict[str, tuple[float, tuple[str, ...]]]
-    # {value: the words that people say for it}, the value itself where it is not listed; one word each: see `describe`
-    synonyms: dict[str, tuple[str, ...]]
-    # {attribute: pattern} of the words that tell that a caption names it; every wording has exactly one of them
-    telling: dict[str, str]
-    # ({attribute: word} of those named, {attribute: phrase with a place for the word}) -> every way to say this; how
-    # many there are depends on which attributes are named, not on their values
-    sentences: Callable[[dict[str, str], dict[str, str]], list[str]]
+    # {attribute: how likely it is to be named against the others}, of those that are not always named
+    weights: dict[str, float]
     # (attributes, random state, size) -> [size, size, 3], 0..255; what is drawn from the random state does not depend
     # on the attributes
     draw: Callable[[dict[str, str], Generator, int], np.ndarray]
 
-
-def listing(parts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]

@@ -1,4 +1,4 @@
-"""The synthetic set `mini-flowers`: its attributes, sentences and drawing."""
+"""The synthetic set `mini-flowers`: its attributes and drawing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from s2igan.data.synthetic.canvas import DISC, Canvas, colour_of, mirrored, placed, ramp, tones
-from s2igan.data.synthetic.drawn_set import DrawnSet, listing
+from s2igan.data.synthetic.drawn_set import DrawnSet
 
 ATTRIBUTES = {
     "petals": ("four", "five", "eight"),
@@ -20,49 +20,7 @@ ATTRIBUTES = {
     "leaves": ("broad", "slender"),
 }
 CONTRASTS = (("colour", "centre"), ("colour", "ring"), ("centre", "ring"), ("colour", "stamens"), ("ring", "stamens"))
-PHRASES = {
-    "petals": (3.0, ()),
-    "shape": (3.0, ()),
-    "centre": (2.0, ("a {} centre", "a {} middle")),
-    "ring": (1.2, ("a {} ring", "a {} inner ring")),
-    "stamens": (1.2, ("{} stamens",)),
-    "leaves": (1.0, ("{} leaves",)),
-}
-SYNONYMS = {
-    "none": ("no",),
-    "round": ("round", "rounded"),
-    "pointed": ("pointed", "pointy"),
-    "narrow": ("narrow", "thin"),
-    "broad": ("broad", "wide"),
-}
-TELLING = {
-    "petals": r"\b(four|five|eight)\b",
-    "shape": r"\b(round|rounded|pointed|pointy|narrow|thin)\b",
-    "colour": "",  # every sentence names it
-    "centre": r"\b(centre|middle)\b",
-    "ring": r"\bring\b",
-    "stamens": r"\bstamens\b",
-    "leaves": r"\bleaves\b",
-}
-
-
-def sentences(words: dict[str, str], details: dict[str, str]) -> list[str]:
-    """As `DrawnSet.sentences`."""
-    extras = [phrase.format(words[name]) for name, phrase in details.items()]
-    colour, number, shape = words["colour"], words.get("petals", ""), words.get("shape", "")
-    petals, bare = f"{number} {shape} {colour} petals", [f"{number} {shape} petals"] if number or shape else []
-    starts = ("this flower has", "a flower with", "the flower has", "a blossom with")
-    ways = [f"{start} {listing([petals, *extras])}" for start in starts]
-    ways += [f"a {colour} flower with {listing(bare + extras)}", f"this {colour} flower has {listing(bare + extras)}"]
-    ways += [f"this flower is {colour} with {listing(extras + bare)}"]
-    ways += [f"there is a {colour} flower with {listing(bare + extras)}"]
-    if extras:
-        ways += [f"with {listing(extras)}, this flower has {petals}", f"{petals} on a flower with {listing(extras)}"]
-        ways += [f"the flower has {petals} with {listing(extras)}"]
-        if shape:
-            ways += [f"the {number} petals are {shape} and {colour}, with {listing(extras)}"]
-    return ways
-
+WEIGHTS = {"petals": 3.0, "shape": 3.0, "centre": 2.0, "ring": 1.2, "stamens": 1.2, "leaves": 1.0}
 
 COUNTS = {"four": 4, "five": 5, "eight": 8}
 # Petals and leaves lie along x from 0 (base) to 1 (tip), with half-width 1 in y.
@@ -152,9 +110,6 @@ FLOWERS = DrawnSet(
     contrasts=CONTRASTS,
     class_name=("colour", "shape", "petals"),
     usual={"colour": 1.0},
-    phrases=PHRASES,
-    synonyms=SYNONYMS,
-    telling=TELLING,
-    sentences=sentences,
+    weights=WEIGHTS,
     draw=draw,
 )
