@@ -239,6 +239,8 @@ def test_its_captions_are_understood_all_the_same(unwritten) -> None:
         assert seen and all(other[name] == values[name] for other in seen for name in named_in(store, caption))
     table, mels = one_word_changed(store, settings)
     assert set(table.text) == {""} and len(mels) == len(table) > 20
+    row = table[table.attribute == "colour"].iloc[0]
+    assert f" {row.value} petals" in row.gloss or f" {row.value} flower" in row.gloss
     pair = table[(table["class"] == table["class"][0]) & (table.attribute == "colour")].index[:2]
     assert mels[pair[0]].shape[1] == 40 and not torch.equal(mels[pair[0]], mels[pair[1]])
 

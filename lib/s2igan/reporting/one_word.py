@@ -12,6 +12,7 @@ from s2igan.data.audio import with_noise
 from s2igan.data.store import Store, attribute_targets
 from s2igan.data.synthetic.captions import wording
 from s2igan.data.synthetic.languages import language_of
+from s2igan.data.synthetic.meaning import gloss_of
 from s2igan.data.synthetic.sets import SETS
 from s2igan.data.text_to_speech import speak
 
@@ -25,8 +26,8 @@ def one_word_changed(
     beside the class's other values.
 
     Args: language: of the sentences; by default the first of `data_language`.
-    Returns: a table with columns class, attribute, value, text ('' in a language without writing); the log-mels of its
-        rows, [T_i, 40].
+    Returns: a table with columns class, attribute, value, text ('' in a language without writing), gloss (in English,
+        for the reader); the log-mels of its rows, [T_i, 40].
     """
     rows, said, language = [], [], language or settings.data_language[0]
     known, _ = attribute_targets(store)  # a small set need not hold every value
@@ -39,7 +40,9 @@ def one_word_changed(
                     continue
                 rng = np.random.default_rng([seed, int(k), number])
                 sentence = wording(store.dataset, changed, rng, (name,), settings.data_naming, language)
-                rows.append({"class": int(k), "attribute": name, "value": value, "text": sentence.text})
+                meaning = gloss_of(store.dataset, changed, sentence.named)
+                row = {"class": int(k), "attribute": name, "value": value, "text": sentence.text, "gloss": meaning}
+                rows.append(row)
                 said.append(sentence.text or sentence.phonemes)
     table, written = pd.DataFrame(rows), language_of(language).written
     voice = voices_of(language, settings.data_voices)[0]

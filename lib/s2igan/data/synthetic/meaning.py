@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from s2igan.config import DEFAULT_LANGUAGE
 from s2igan.data.store import Store
 from s2igan.data.synthetic.captions import finished, named_attributes
@@ -25,8 +27,13 @@ def gloss(store: Store, caption_id: int) -> str:
     of the meaning, no translation: it is the same sentence for each wording of this meaning, stands in no store and is
     read by no network. Raises BadInput for a store that is not synthetic.
     """
-    grammar, named = grammar_of(DEFAULT_LANGUAGE, store.dataset), named_in(store, caption_id)
     values = store.attributes[store.classes[store.image_class[store.caption_image[caption_id]]]]
+    return gloss_of(store.dataset, values, named_in(store, caption_id))
+
+
+def gloss_of(dataset: str, values: dict[str, str], named: Collection[str]) -> str:
+    """The same for a caption that names the attributes `named` of these {attribute: value}."""
+    grammar = grammar_of(DEFAULT_LANGUAGE, dataset)
     words = {name: grammar.words.get(value, (value,))[0] for name, value in values.items() if name in named}
     details = {name: grammar.details[name][0] for name in words if name in grammar.details}
     sentence = " ".join(grammar.sentences(words, details)[0].split())
