@@ -1,4 +1,4 @@
-"""Ctrl-C, once and twice."""
+"""Ctrl-C, once and twice; and failures that leave something running."""
 
 import signal
 import subprocess
@@ -43,3 +43,11 @@ def test_interrupts_end_the_work_and_all_that_it_started(times):
     assert process.returncode == 130 and said == ("", "")
     psutil.wait_procs([child], timeout=10)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize(("main", "status", "said"), [("lambda: 2", 2, ""), ("lambda: [][0]", 1, "IndexError")])
+def test_a_failure_ends_at_once_whatever_is_left(main, status, said):
+    left = "import threading, time; threading.Thread(target=time.sleep, args=[99]).start()"
+    code = f"{left}; from s2igan.workflow.interrupts import end_with; end_with({main})"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert ended.returncode == status and said in ended.stderr and bool(said) == bool(ended.stderr)

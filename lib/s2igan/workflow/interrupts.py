@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
 import psutil
@@ -37,6 +38,23 @@ def stoppable(work: Callable[[], int]) -> int:
     if raised:
         raise raised[0]
     return status[0]
+
+
+def end_with(main: Callable[[], int]) -> None:
+    """Ends this process with the exit status that `main` returns, or 1 where it raises an error.
+
+    A failure ends it at once: threads and sockets that are left could keep it waiting, and all that waits for it.
+    """
+    try:
+        status = main()
+    except Exception:
+        traceback.print_exc()
+        status = 1
+    if status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        stop(status)
+    sys.exit(0)
 
 
 def stop(status: int, message: str = "") -> None:
