@@ -18,16 +18,16 @@ def settings_of(root, dataset="folder", **more):
     return config.resolve({"dataset": dataset, "data_dir": str(root), **more})
 
 
-def record(root, image, rate=16_000, seconds=1.0, **options):
+def record(root, image, rate=16_000, seconds=1.0, slowness=5, **options):
     path = root / "audio" / f"{image}_0.wav"
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, 0.3 * np.sin(np.arange(int(seconds * rate)) / 5), rate, **options)
+    soundfile.write(path, 0.3 * np.sin(np.arange(int(seconds * rate)) / slowness), rate, **options)
     return path
 
 
 def make_recorded(root):
-    for path in sorted((make_folder(root) / "images").glob("*/*")):
-        record(root, f"{path.parent.name}/{path.stem}")
+    for k, path in enumerate(sorted((make_folder(root) / "images").glob("*/*"))):
+        record(root, f"{path.parent.name}/{path.stem}", slowness=5 + k)
     return root
 
 
@@ -96,6 +96,15 @@ def test_recordings_are_counted_by_kind(tmp_path):
         "  lengths         1.0 to 2.0 s, median 1.0 s",
         "  note            1 recordings at 8000 Hz: no sound above 4000 Hz",
     )
+
+
+def test_a_recording_that_is_a_copy_of_that_of_another_image_is_said(tmp_path):
+    paths = sorted((make_recorded(tmp_path) / "audio").glob("*/*"))  # all of one size
+    assert not any("equal" in line for line in report.examine(settings_of(tmp_path)).found)
+    paths[0].with_name(paths[0].name.replace("_0", "_1")).write_bytes(paths[0].read_bytes())  # twice of one image
+    paths[-1].write_bytes(paths[0].read_bytes())
+    (said,) = [line for line in report.examine(settings_of(tmp_path)).found if "equal" in line]
+    assert said == f"  note            1 are equal to that of another image, such as {paths[-1]} and {paths[0]}"
 
 
 def test_every_bad_image_and_recording_is_listed(tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from os import SEEK_END
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,10 +23,12 @@ from s2igan.data.images import crop_to_box, open_image, read_image
 from s2igan.data.layout import Item, Source
 from s2igan.data.sources import find_source
 from s2igan.data.text_to_speech import check_voice, is_spelled_out
+from s2igan.files import file_sha256
 
 LISTED = 20  # faults of a kind that are named
 NAMED = 5  # classes
 THREADS = 8  # they wait for the disk more than they compute
+CHUNK = 4096  # bytes at the end of a recording, which differ unless it is a copy
 TELEPHONE = 8_000  # Hz: no sound above half of it
 ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND", "GIF": b";"}  # near the last byte of a whole file
 Thing, Result = TypeVar("Thing"), TypeVar("Result")
@@ -193,6 +196,7 @@ def _of_speech(source: Source, recordings: Sequence[AudioHeader], settings: Sett
                 f"  note            {count} recordings at {rate} Hz: no sound above {rate // 2} Hz"
                 for rate, count in sorted(low.items())
             ]
+        said += _of_copies(source)
     if spoken and taken:
         kinds: dict[int, set[bool]] = {}
         for item in source.items:
@@ -203,6 +207,35 @@ def _of_speech(source: Source, recordings: Sequence[AudioHeader], settings: Sett
             if names:
                 said.append(f"  note            {what} alone in {len(names)} classes: {', '.join(names[:NAMED])}{more}")
     return said
+
+
+def _of_copies(source: Source) -> list[str]:
+    """A note on recordings of one image that have the same bytes as one of another image.
+
+    Only those of one size that also end alike are read whole: all may have the same length.
+    """
+    alike: dict[tuple[int, bytes], list[tuple[Path, str]]] = {}
+    for item in source.items:
+        for path in item.recordings:
+            alike.setdefault(_size_and_end(path), []).append((path, item.name))
+    copies: list[tuple[Path, Path]] = []
+    for recordings in alike.values():
+        first: dict[str, tuple[Path, str]] = {}
+        for path, name in recordings if len(recordings) > 1 else ():
+            other, of_image = first.setdefault(file_sha256(path), (path, name))
+            if of_image != name:
+                copies.append((other, path))
+    if not copies:
+        return []
+    one, two = copies[0]
+    return [f"  note            {len(copies)} are equal to that of another image, such as {two} and {one}"]
+
+
+def _size_and_end(path: Path) -> tuple[int, bytes]:
+    with open(path, "rb") as file:
+        size = file.seek(0, SEEK_END)
+        file.seek(max(0, size - CHUNK))
+        return size, file.read()
 
 
 def _of_letters(source: Source, voices: Sequence[str]) -> list[str]:
