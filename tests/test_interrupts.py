@@ -11,8 +11,10 @@ from s2igan import BadInput
 from s2igan.workflow.interrupts import stoppable
 
 WORK = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
 from s2igan.workflow.interrupts import stoppable
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # these tests may run in the background, which ignores it
 
 def work():
     ignores = "import signal, time; signal.signal(2, signal.SIG_IGN); time.sleep(99)"

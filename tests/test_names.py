@@ -50,6 +50,7 @@ FIGURES = {
     "small_multiples": lambda names: plots.small_multiples(
         {n: {m: 50.0 for m in names[:3]} for n in names}, "percent", {names[0]: {n: 20.0 for n in names}}, names[0]
     ),
+    "by_number": lambda names: plots.by_number({n: pd.Series([2.0, 1.0], [50, 100]) for n in names}, "FID", names[0]),
     "scatter": lambda names: plots.scatter({names[0]: (np.zeros((len(names), 2)), names)}, names[0]),
     "matrix": lambda names: plots.matrix(np.eye(len(names)), "column", "row", names, names[0]),
     "seeds": lambda names: plots.seeds(by_seed(names), "mAP", {names[0]: 1.0}, names[0]),

@@ -1,4 +1,4 @@
-"""What test_parallel.py runs, alone and twice under torchrun: a stage's training, 20 steps, with BatchNorm frozen.
+"""What test_parallel.py runs, alone and twice under torchrun: a stage's training, a few steps, with BatchNorm frozen.
 
     python tests/train_with_frozen_norms.py STAGE FOLDER VALUES
 
