@@ -47,6 +47,17 @@ def test_metrics_are_equal_twice_and_come_back(tmp_path):
         write_metrics(tmp_path, [{"metric": "mAP", "value": 1.0}], values, "sen")
 
 
+def test_zeros_that_a_power_cut_left_at_the_end_of_a_log_are_dropped(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step": 100, "loss": 1.0}\n{"step": 200' + bytes(300))
+    assert read_log(path) == [{"step": 100, "loss": 1.0}]
+    Log(path, total=300, start=100)
+    assert path.read_bytes() == b'{"step": 100, "loss": 1.0}\n'
+    path.write_bytes(bytes(9) + b'{"step": 100, "loss": 1.0}\n')
+    with pytest.raises(BadInput, match="line 1 has a zero byte"):
+        read_log(path)
+
+
 def test_log_drops_what_is_trained_again(tmp_path, capsys):
     path = tmp_path / "log.jsonl"
     log = Log(path, total=300, batch=32)

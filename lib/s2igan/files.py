@@ -74,7 +74,11 @@ def read_text(path: str | Path, most: int = MOST_TEXT) -> str:
 
     Raises BadInput as `read_bytes`, and for text in another encoding, with the line: a guess could be a wrong word.
     """
-    content = read_bytes(path, most)
+    return decoded(read_bytes(path, most), path)
+
+
+def decoded(content: bytes, path: str | Path) -> str:
+    """The text that `content` of file `path` is. Raises BadInput as `read_text`."""
     encoding = next((name for start, name in BYTE_ORDER_MARKS.items() if content.startswith(start)), "utf-8")
     try:
         text = content.decode(encoding)

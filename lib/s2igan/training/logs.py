@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from s2igan import BadInput
-from s2igan.files import read_text, write_atomic, writing
+from s2igan.files import decoded, read_bytes, write_atomic, writing
 
 
 class Log:
@@ -41,11 +41,11 @@ class Log:
 
 
 def read_log(path: str | Path) -> list[dict[str, float]]:
-    """The records of log.jsonl, without a last line that a kill cut off. Raises BadInput for a damaged file."""
+    """The records of log.jsonl, but for a last line that was cut off. Raises BadInput for a damaged file."""
     records: list[dict[str, float]] = []
     if not Path(path).exists():
         return records
-    lines = read_text(path).split("\n")
+    lines = decoded(read_bytes(path).rstrip(b"\0"), path).split("\n")  # a power cut leaves zeros at the end
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
