@@ -68,6 +68,22 @@ def test_the_temporary_folder_is_short_and_there(tmp_path):
     assert environment.temporary_folder({"TMPDIR": "/var/tmp"}) == "/var/tmp"
 
 
+def test_sockets_lie_in_a_folder_of_each_process_and_do_not_stay(tmp_path):
+    given = {"TMPDIR": str(tmp_path)} if len(str(tmp_path)) <= environment.LONGEST else {"TMPDIR": "/tmp"}
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with environment.sockets_folder(given) as folder:
+        left, alive = folder.with_name(str(ended.pid)), folder.with_name(str(os.getppid()))
+        for other in (left, alive):
+            other.mkdir(exist_ok=True)
+            (other / "kernel-1").touch()
+        with environment.sockets_folder(given) as again:
+            assert again == folder and folder.is_dir() and alive.is_dir() and not left.exists()
+    assert not folder.exists()
+    (alive / "kernel-1").unlink()
+    alive.rmdir()
+
+
 def test_another_package_in_pythonpath_is_left_out_and_so_is_what_changes_python():
     library = str(ROOT / "lib")
     given = {"PYTHONPATH": f"/other:{library}", "PYTHONOPTIMIZE": "2", "PYTHONHOME": "/other", "PYTHONUNBUFFERED": "1"}

@@ -6,7 +6,6 @@ import logging
 import os
 import resource
 import sys
-import tempfile
 import threading
 import time
 import warnings
@@ -18,7 +17,7 @@ import yaml
 from s2igan import BadInput, config
 from s2igan.files import read_bytes, read_json, write_atomic
 from s2igan.reporting.text import one_line
-from s2igan.workflow.environment import kernel_environment, replace_environment
+from s2igan.workflow.environment import kernel_environment, replace_environment, sockets_folder
 from s2igan.workflow.gpu_slots import gpus_of_its_own
 from s2igan.workflow.interrupts import stop_after, stoppable
 from s2igan.workflow.timestamps import end_future_times
@@ -132,9 +131,8 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
     started = time.monotonic()
     lines = Lines(label)
     lines.write("started\n")
-    with tempfile.TemporaryDirectory(prefix="s2igan-", ignore_cleanup_errors=True) as sockets:
-        # Sockets in a folder of its own: two kernels that start at once may pick the same TCP port, and one of them
-        # then waits for ever.
+    # In files: two kernels that start at once may pick the same TCP port.
+    with sockets_folder(os.environ) as sockets:
         transport = Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})
         try:
             papermill.execute_notebook(
