@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import fake_gpu
 
 ROOT = Path(__file__).resolve().parents[1]
-PAPER = {"preset": "paper", "dataset": "cub"}
+PAPER = {"preset": "paper", "dataset": "cub", "precision": "auto"}
 SMALL = {"preset": "small", "rdg_batch": 4, "sen_batch": 4, "rdg_width": 8, "rdg_discriminator_width": 4}
 RATE = 4 / 2**30
 

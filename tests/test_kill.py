@@ -25,10 +25,9 @@ def run(script: str, stage: str, folder: Path, times: int) -> subprocess.Complet
 def test_kills_at_random_moments_change_no_bit_of_any_file(tmp_path, stage, times):
     ran = run("kill_at_random.py", stage, tmp_path, times)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    killed, resumed, same, _, left = map(int, re.findall(r"\d+", ran.stdout.split(f"{stage}: ")[-1]))
+    killed, _, same, _, left = map(int, re.findall(r"\d+", ran.stdout.split(f"{stage}: ")[-1]))
     assert same == times and left == 0
-    if times > 2:  # of the others some had ended before they were killed, some had no checkpoint yet
-        assert killed >= times // 2 and resumed >= 1
+    assert killed >= times // 2  # the others had ended before
 
 
 def test_a_full_disk_at_random_moments_is_one_line_and_then_changes_no_bit_of_any_file(tmp_path):
