@@ -115,6 +115,8 @@ def fuzz(name: str, inputs: int, seed: int, keep: Path | None = None, processes:
 def main(words: list[str]) -> int:
     given = dict(word.split("=", 1) for word in words if "=" in word)
     names = [word for word in words if "=" not in word] or READERS
+    if unknown := [*(set(given) - {"INPUTS", "SEED", "KEEP"}), *(set(names) - set(READERS))]:
+        sys.exit(f"{unknown[0]!r} is neither INPUTS, SEED, KEEP nor one of {', '.join(READERS)}")
     keep = Path(given["KEEP"]) if given.get("KEEP") else None
     inputs, seed, total = int(given.get("INPUTS", 10_000)), int(given.get("SEED", 0)), 0
     for name in names:
