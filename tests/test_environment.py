@@ -16,6 +16,7 @@ from s2igan import BadInput
 from s2igan.workflow import environment, machine
 from s2igan.workflow.commands import main
 from s2igan.workflow.lock import alone
+from s2igan.workflow.notebook import sockets_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,15 +70,14 @@ def test_the_temporary_folder_is_short_and_there(tmp_path):
 
 
 def test_sockets_lie_in_a_folder_of_each_process_and_do_not_stay(tmp_path):
-    given = {"TMPDIR": str(tmp_path)} if len(str(tmp_path)) <= environment.LONGEST else {"TMPDIR": "/tmp"}
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    with environment.sockets_folder(given) as folder:
+    with sockets_folder(str(tmp_path)) as folder:
         left, alive = folder.with_name(str(ended.pid)), folder.with_name(str(os.getppid()))
         for other in (left, alive):
             other.mkdir(exist_ok=True)
             (other / "kernel-1").touch()
-        with environment.sockets_folder(given) as again:
+        with sockets_folder(str(tmp_path)) as again:
             assert again == folder and folder.is_dir() and alive.is_dir() and not left.exists()
     assert not folder.exists()
     (alive / "kernel-1").unlink()

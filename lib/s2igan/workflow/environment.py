@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import site
 import stat
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 LIBRARY = Path(__file__).resolve().parents[2]  # the folder that holds this package
@@ -117,32 +116,6 @@ def own_folder(temporary: str) -> Path:
 def own_cache(environment: Mapping[str, str], name: str) -> str:
     """The folder of this project's files in the user's cache, which stay from run to run."""
     return os.path.join(environment["XDG_CACHE_HOME"], "s2igan", name)
-
-
-@contextlib.contextmanager
-def sockets_folder(environment: Mapping[str, str]) -> Iterator[Path]:
-    """A folder of this process alone for a kernel's sockets; those that killed processes left are deleted."""
-    folder = own_folder(temporary_folder(environment)) / "kernels"
-    for left in folder.glob("*"):
-        if left.name.isdecimal() and has_ended(int(left.name)):
-            shutil.rmtree(left, ignore_errors=True)
-    made = folder / str(os.getpid())
-    made.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def has_ended(process: int) -> bool:
-    """Whether there is no process of that number."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def can_write(folder: str) -> bool:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import resource
+import shutil
 import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from s2igan import BadInput, config
 from s2igan.files import read_bytes, read_json, write_atomic
 from s2igan.reporting.text import one_line
-from s2igan.workflow.environment import kernel_environment, replace_environment, sockets_folder
+from s2igan.workflow.environment import kernel_environment, own_folder, replace_environment, temporary_folder
 from s2igan.workflow.gpu_slots import gpus_of_its_own
 from s2igan.workflow.interrupts import stop_after, stoppable
 from s2igan.workflow.timestamps import end_future_times
@@ -132,7 +136,7 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
     lines = Lines(label)
     lines.write("started\n")
     # In files: two kernels that start at once may pick the same TCP port.
-    with sockets_folder(os.environ) as sockets:
+    with sockets_folder(temporary_folder(os.environ)) as sockets:
         transport = Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})
         try:
             papermill.execute_notebook(
@@ -154,6 +158,21 @@ def execute(notebook: Path, out: Path, parameters: dict[str, Any], label: str) -
             return 1
     lines.write(f"done in {time.monotonic() - started:.0f} s, at most {children_memory():.1f} GiB of memory\n")
     return 0
+
+
+@contextlib.contextmanager
+def sockets_folder(temporary: str) -> Iterator[Path]:
+    """A folder below `temporary` for the sockets of this process's kernel; those that killed processes left go."""
+    folder = own_folder(temporary) / "kernels"
+    for left in folder.glob("*"):
+        if left.name.isdecimal() and not psutil.pid_exists(int(left.name)):
+            shutil.rmtree(left, ignore_errors=True)
+    made = folder / str(os.getpid())
+    made.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def verbatim(path: Path) -> str:
